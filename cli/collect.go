@@ -1,0 +1,83 @@
+package cli
+
+import (
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gatehouse-project/gatehouse/config"
+)
+
+// reachSettings say which accounts and regions are reached, and how.
+var reachSettings = []string{
+	"regions", "role_arns", "external_id", "session_name", "profile", "hub_role_arn", "hub_external_id",
+	"organization", "role_name", "allow_long_lived_keys", "quota", "log_level", "log_format",
+}
+
+// collectSettings say what is read and where it goes.
+var collectSettings = append([]string{
+	"sinks", "state", "listen", "log_group_prefix", "log_group_arns", "prefix_only",
+	"poll_interval", "settle", "overlap", "grace", "idle", "start_from", "discovery_interval",
+	"max_open_calls", "read_concurrency", "shutdown_timeout", "akto_accounts",
+}, reachSettings...)
+
+func newCollect(rt Runtime, s *Streams) *cobra.Command {
+	var once bool
+	var since string
+	cmd := &cobra.Command{
+		Use:   "collect",
+		Short: "Read API Gateway's logs from CloudWatch and deliver each call to the sinks",
+		Long: `Read API Gateway's logs from CloudWatch through assumed roles, rebuild each
+call, and deliver it to the sinks. Nothing is lost: the cursor moves only after
+every sink has a call. It runs until it is stopped; on SIGTERM everything that
+was read whole is delivered first.
+
+The variables of the Akto connector's deployment work as they are: with
+AKTO_KAFKA_BROKER_MAL, CROSS_ACCOUNT_ROLE_ARN, LOG_GROUP_PREFIX, SESSION_NAME and
+AWS_REGION set, 'gatehouse collect' needs nothing else.`,
+		Example: `  gatehouse collect --sink file:/var/lib/gatehouse --role-arn arn:aws:iam::111122223333:role/GatehouseCollector
+  gatehouse collect --once --since 1h --sink stdout: --state /tmp/backfill.db`,
+		Args: noArgs,
+	}
+	flags := addSettings(cmd, collectSettings...)
+	cmd.Flags().BoolVar(&once, "once", false, "read from --since until now, deliver, and end")
+	cmd.Flags().StringVar(&since, "since", "", "read from this time on: a duration (1h, 7d) or a time (RFC 3339)")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		c, err := flags.load(cmd)
+		if err != nil {
+			return err
+		}
+		from, err := parseSince(since)
+		if err != nil {
+			return err
+		}
+		if once && from.IsZero() {
+			return withHint(usagef("--once needs --since"), "say how far back to read: --once --since 1h")
+		}
+		if len(c.Sinks) == 0 {
+			return withHint(usagef("no sink: there is nowhere to deliver calls to"),
+				"name one, such as --sink file:DIR or --sink kafka://BROKER/TOPIC?format=native; docs/sinks.md lists all")
+		}
+		return rt.Collect(cmd.Context(), c, CollectOptions{Once: once, Since: from, Err: s.Err})
+	}
+	return cmd
+}
+
+func parseSince(text string) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	t, err := config.Since(text, time.Now())
+	if err != nil {
+		return time.Time{}, usagef("--since: %w", err)
+	}
+	return t, nil
+}
+
+// noArgs refuses arguments with exit status 2.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return withHint(usagef("%s takes no arguments, not %q", cmd.CommandPath(), args[0]), "see '"+cmd.CommandPath()+" --help'")
+}

@@ -1,0 +1,212 @@
+// Package collect reads API Gateway's logs, rebuilds the calls in them and
+// hands them on, without losing an event or delivering a call twice where the
+// sink can help it. A Collector owns the cursor of every log group: it moves
+// only after every sink and the store have the batch, and never past the first
+// event of a call that is still open.
+package collect
+
+import (
+	"context"
+	"time"
+
+	"github.com/gatehouse-project/gatehouse/transaction"
+)
+
+// Page is one answer of a Source: log events of one group in the order in which
+// they were given.
+type Page struct {
+	Events []transaction.Event
+	// Next continues the same window; empty when the window is read to its end.
+	// An empty page with a Next is not progress: more may follow.
+	Next string
+	// Bytes is the size of the messages, for the meters.
+	Bytes int64
+}
+
+// Source reads log events. It knows nothing of API Gateway. Implementations
+// are safe for concurrent use.
+type Source interface {
+	// Groups lists the log groups to read now. One account or region that
+	// cannot be listed is told in problems and does not hide the others.
+	Groups(ctx context.Context) (groups []transaction.Group, problems []Problem)
+	// Read gives one page of the events with from <= timestamp <= to
+	// (milliseconds, both ends included), continuing at next if it is given.
+	Read(ctx context.Context, group transaction.Group, from, to int64, next string) (Page, error)
+}
+
+// Problem is an account, region or group that could not be read, in words that
+// a person can act on.
+type Problem struct {
+	Account string    `json:"account,omitempty"`
+	Region  string    `json:"region,omitempty"`
+	Group   string    `json:"group,omitempty"`
+	What    string    `json:"what"`
+	Mend    string    `json:"mend,omitempty"`
+	Since   time.Time `json:"since,omitzero"`
+}
+
+// Sink takes transactions out. The collector calls each sink from one
+// goroutine at a time.
+type Sink interface {
+	// Name is stable over restarts; it labels metrics and keys the position.
+	// It holds no secret.
+	Name() string
+	// Deliver returns nil only when the whole batch is where it must survive a
+	// crash of this process. On an error the collector keeps the batch, waits
+	// and calls again with the same transactions; a sink may then repeat some
+	// of them, under the same ids.
+	Deliver(ctx context.Context, batch []*transaction.Transaction) error
+	// Position is what Restore needs after a crash to make the sink hold
+	// exactly what was delivered until now; empty for a sink that has no use
+	// for it. It is saved in the same commit as the cursors.
+	Position() string
+	// Restore is called once, before the first Deliver, with the last saved
+	// position (empty on a first start).
+	Restore(ctx context.Context, position string) error
+	// Close flushes and frees; nothing is delivered after it.
+	Close(ctx context.Context) error
+}
+
+// Enricher adds what the estate knows to a transaction: the route template
+// where the logs gave none, and whether the method asks for authorization.
+type Enricher interface {
+	Enrich(t *transaction.Transaction)
+}
+
+// Observer learns from delivered transactions, as the inventory does. Changes
+// returns what it has to save since the last call; the State saves that in the
+// same commit as the cursors, so that a crash neither loses nor doubles a
+// count. If that commit fails, the same changes are offered to it again.
+type Observer interface {
+	Observe(batch []*transaction.Transaction)
+	Changes() any
+}
+
+// State keeps what a collector must not forget. Every Commit is atomic.
+type State interface {
+	// LoadCheckpoint returns what the last Commits left: all groups and sinks.
+	LoadCheckpoint(ctx context.Context) (*Checkpoint, error)
+	// Commit saves the groups named in c (others stay as they were), the sink
+	// positions, and the changes of the observers, all or nothing.
+	Commit(ctx context.Context, c *Checkpoint) error
+}
+
+// Checkpoint is one atomic step of the collector's state.
+type Checkpoint struct {
+	Groups []GroupCheckpoint
+	// Sinks maps Sink.Name to Sink.Position.
+	Sinks map[string]string
+	// Changes are the Observers' Changes. Not set by LoadCheckpoint: observers
+	// load their own state.
+	Changes []any
+}
+
+// GroupCheckpoint is the state of one log group.
+type GroupCheckpoint struct {
+	Group transaction.Group
+	// Fast is the low-water mark in milliseconds: every event before it has
+	// been read once and delivered. Reading begins here after a restart.
+	Fast int64
+	// Slow is how far the second reading, which finds late events, has come.
+	Slow int64
+	// Seen are digests of events and calls that were delivered, added since the
+	// last Commit of this group (Commit) or all that were kept (Load). Commit
+	// appends them and forgets the segments whose Newest is before SeenFrom.
+	Seen     []Seen
+	SeenFrom int64
+	Books    Books
+}
+
+// Seen is a segment of delivered events and calls by 64-bit digest.
+type Seen struct {
+	Newest int64    // the youngest timestamp in the segment, milliseconds
+	Events []uint64 // digests of eventIds
+	Calls  []uint64 // digests of call keys
+}
+
+// Books account for every event of a group since it was first read:
+// Read = Assembled + Unparsed + Filtered + Open. An event that came twice is
+// counted in Doubles and nowhere else; one that came after its call was sent is
+// Filtered and counted in Late.
+type Books struct {
+	Read      int64 `json:"read"`
+	Assembled int64 `json:"assembled"`
+	Unparsed  int64 `json:"unparsed"`
+	Filtered  int64 `json:"filtered"`
+	Open      int64 `json:"open"`
+
+	Doubles      int64 `json:"doubles"`
+	Late         int64 `json:"late_lines"`
+	Calls        int64 `json:"calls"`
+	Incomplete   int64 `json:"incomplete"`
+	Evicted      int64 `json:"evicted"`
+	Pages        int64 `json:"pages"`
+	Bytes        int64 `json:"bytes"`
+	EventsOnWire int64 `json:"events_on_wire"` // as CloudWatch sent them, doubles too
+}
+
+// Balanced reports whether every event read is accounted for.
+func (b Books) Balanced() bool {
+	return b.Read == b.Assembled+b.Unparsed+b.Filtered+b.Open
+}
+
+// Add adds o to b, field by field.
+func (b *Books) Add(o Books) {
+	b.Read += o.Read
+	b.Assembled += o.Assembled
+	b.Unparsed += o.Unparsed
+	b.Filtered += o.Filtered
+	b.Open += o.Open
+	b.Doubles += o.Doubles
+	b.Late += o.Late
+	b.Calls += o.Calls
+	b.Incomplete += o.Incomplete
+	b.Evicted += o.Evicted
+	b.Pages += o.Pages
+	b.Bytes += o.Bytes
+	b.EventsOnWire += o.EventsOnWire
+}
+
+// GroupHealth is what the health page shows of one log group.
+type GroupHealth struct {
+	Group transaction.Group `json:"group"`
+	Books Books             `json:"books"`
+	// Cursor is the low-water mark, Frontier how far has been read, Lag how far
+	// Cursor is behind now.
+	Cursor        time.Time     `json:"cursor,omitzero"`
+	Frontier      time.Time     `json:"frontier,omitzero"`
+	Lag           time.Duration `json:"lag"`
+	OpenCalls     int           `json:"open_calls"`
+	State         string        `json:"state"` // reading, waiting, catching up, denied, gone, failing
+	Error         string        `json:"error,omitempty"`
+	Mend          string        `json:"mend,omitempty"`
+	ErrorSince    time.Time     `json:"error_since,omitzero"`
+	LastRead      time.Time     `json:"last_read,omitzero"`
+	LastEvent     time.Time     `json:"last_event,omitzero"`
+	Amplification float64       `json:"read_amplification"` // events on the wire / distinct events
+}
+
+// SinkHealth is what the health page shows of one sink.
+type SinkHealth struct {
+	Name       string    `json:"name"`
+	Delivered  int64     `json:"delivered"`
+	Batches    int64     `json:"batches"`
+	Failures   int64     `json:"failures"`
+	Waiting    int       `json:"waiting"` // transactions held for it
+	Error      string    `json:"error,omitempty"`
+	ErrorSince time.Time `json:"error_since,omitzero"`
+	LastOK     time.Time `json:"last_ok,omitzero"`
+}
+
+// Health is a snapshot of a running collector.
+type Health struct {
+	Started  time.Time     `json:"started"`
+	Groups   []GroupHealth `json:"groups"`
+	Sinks    []SinkHealth  `json:"sinks"`
+	Problems []Problem     `json:"problems"`
+	Totals   Books         `json:"totals"`
+	Lag      time.Duration `json:"lag"` // of the group that is furthest behind
+	// CallsPerSecond over the last minute by visibility.
+	CallsPerSecond map[transaction.Visibility]float64 `json:"calls_per_second"`
+	OpenCalls      int                                `json:"open_calls"`
+}

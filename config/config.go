@@ -1,0 +1,194 @@
+// Package config holds Gatehouse's settings. There is one table of them
+// (settings.go): each entry is a key of gatehouse.yaml, a GATEHOUSE_ variable
+// and a flag of the commands that use it, and all three go through the same
+// parser.
+//
+// What is said later in this list wins: defaults, gatehouse.yaml, the variables
+// of the collectors that Gatehouse replaces (legacy.go), GATEHOUSE_ variables,
+// flags.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-project/gatehouse/account"
+	"github.com/gatehouse-project/gatehouse/transaction"
+)
+
+// Config is everything that can be set.
+type Config struct {
+	// State is the store's URL: sqlite:PATH or a path.
+	State string
+	// Sinks are the URLs of the sinks; docs/sinks.md.
+	Sinks []string
+	// Listen is the address of the dashboard and the HTTP API. It may be empty
+	// for a headless collector without metrics.
+	Listen string
+	// LogLevel is debug, info, warn or error; LogFormat is text or json.
+	LogLevel  string
+	LogFormat string
+
+	Accounts account.Config
+
+	// LogGroupPrefix chooses log groups by name; LogGroupARNs by ARN, and then
+	// only those. PrefixOnly leaves out the groups that the estate's stages name.
+	LogGroupPrefix string
+	LogGroupARNs   []string
+	PrefixOnly     bool
+
+	PollInterval      time.Duration
+	Settle            time.Duration
+	Overlap           time.Duration
+	Grace             time.Duration
+	Idle              time.Duration
+	StartFrom         time.Duration
+	DiscoveryInterval time.Duration
+	MaxOpenCalls      int
+	// ReadConcurrency is how many log groups of one account and region are read
+	// at the same time.
+	ReadConcurrency int
+	// ShutdownTimeout bounds how long a stop waits for sinks.
+	ShutdownTimeout time.Duration
+
+	// AktoAccounts gives the Akto wire an account number of its own per AWS
+	// account; others have 1000000.
+	AktoAccounts map[string]string
+
+	// Notices are lines about settings that were accepted and have nothing to
+	// do here, or do something else than where they come from.
+	Notices []string
+}
+
+// Default returns the settings that hold when nothing is said.
+func Default() *Config {
+	return &Config{
+		State:             DefaultState(),
+		Listen:            "127.0.0.1:8321",
+		LogLevel:          "info",
+		LogFormat:         "text",
+		Accounts:          account.Config{SessionName: "gatehouse", RoleName: "GatehouseCollector"},
+		LogGroupPrefix:    "API-Gateway-Execution-Logs",
+		PollInterval:      10 * time.Second,
+		Settle:            10 * time.Second,
+		Overlap:           5 * time.Minute,
+		Grace:             2 * time.Second,
+		Idle:              60 * time.Second,
+		StartFrom:         5 * time.Minute,
+		DiscoveryInterval: 5 * time.Minute,
+		MaxOpenCalls:      100_000,
+		ReadConcurrency:   5,
+		ShutdownTimeout:   25 * time.Second,
+	}
+}
+
+// DefaultState is a SQLite file in the state folder of the user:
+// $XDG_STATE_HOME/gatehouse, else ~/.local/state/gatehouse.
+func DefaultState() string {
+	dir := os.Getenv("XDG_STATE_HOME")
+	if dir == "" {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			home = "."
+		}
+		dir = filepath.Join(home, ".local", "state")
+	}
+	return "sqlite:" + filepath.Join(dir, "gatehouse", "gatehouse.db")
+}
+
+// Error is a setting that cannot be used. Where names its place: a file with
+// line and column, a variable or a flag.
+type Error struct {
+	Where string
+	Err   error
+	Hint  string
+}
+
+func (e *Error) Error() string { return e.Where + ": " + e.Err.Error() }
+
+// Unwrap returns what is wrong with the setting.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Mend says how to mend the setting; empty if the error says it all.
+func (e *Error) Mend() string { return e.Hint }
+
+// Validate checks what no single setting can: how they go together.
+func (c *Config) Validate() error {
+	var errs []error
+	bad := func(name, format string, args ...any) {
+		errs = append(errs, &Error{Where: name, Err: fmt.Errorf(format, args...)})
+	}
+	for _, d := range []struct {
+		name string
+		v    time.Duration
+	}{
+		{"poll_interval", c.PollInterval}, {"overlap", c.Overlap}, {"idle", c.Idle},
+		{"discovery_interval", c.DiscoveryInterval}, {"shutdown_timeout", c.ShutdownTimeout},
+	} {
+		if d.v <= 0 {
+			bad(d.name, "must be more than zero, not %s", d.v)
+		}
+	}
+	for _, d := range []struct {
+		name string
+		v    time.Duration
+	}{{"settle", c.Settle}, {"grace", c.Grace}, {"start_from", c.StartFrom}} {
+		if d.v < 0 {
+			bad(d.name, "must not be negative, not %s", d.v)
+		}
+	}
+	if c.Idle > 0 && c.Idle < c.Grace {
+		bad("idle", "%s is shorter than grace (%s): a call would be closed before its last lines", c.Idle, c.Grace)
+	}
+	if c.Overlap > 0 && c.Overlap < c.Settle {
+		bad("overlap", "%s is shorter than settle (%s): late events would never be read", c.Overlap, c.Settle)
+	}
+	if c.MaxOpenCalls < 1 {
+		bad("max_open_calls", "must be at least 1, not %d", c.MaxOpenCalls)
+	}
+	if c.ReadConcurrency < 1 {
+		bad("read_concurrency", "must be at least 1, not %d", c.ReadConcurrency)
+	}
+	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.LogLevel) {
+		bad("log_level", "%q is none of debug, info, warn, error", c.LogLevel)
+	}
+	if !slices.Contains([]string{"text", "json"}, c.LogFormat) {
+		bad("log_format", "%q is none of text, json", c.LogFormat)
+	}
+	if c.Accounts.Organization && c.Accounts.RoleName == "" {
+		bad("role_name", "is needed with organization: the role to assume in every account")
+	}
+	if c.Accounts.Hub != nil && c.Accounts.Hub.ARN == "" {
+		bad("hub_external_id", "is set without hub_role_arn")
+	}
+	for _, a := range c.LogGroupARNs {
+		if err := checkLogGroupARN(a); err != nil {
+			bad("log_group_arns", "%w", err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// checkLogGroupARN accepts arn:PARTITION:logs:REGION:ACCOUNT:log-group:NAME,
+// with or without the :* that DescribeLogGroups puts behind it.
+func checkLogGroupARN(arn string) error {
+	p := strings.SplitN(arn, ":", 7)
+	if len(p) < 7 || p[0] != "arn" || p[2] != "logs" || p[3] == "" || p[4] == "" || p[5] != "log-group" || p[6] == "" {
+		return fmt.Errorf("%q is not the ARN of a log group (arn:aws:logs:REGION:ACCOUNT:log-group:NAME)", arn)
+	}
+	return nil
+}
+
+// GroupOfARN gives the log group that an ARN names.
+func GroupOfARN(arn string) (transaction.Group, error) {
+	if err := checkLogGroupARN(arn); err != nil {
+		return transaction.Group{}, err
+	}
+	p := strings.SplitN(arn, ":", 7)
+	return transaction.Group{Region: p[3], Account: p[4], Name: strings.TrimSuffix(p[6], ":*")}, nil
+}
