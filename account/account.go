@@ -37,6 +37,9 @@ type Config struct {
 	// AllowLongLivedKeys lets base credentials be an IAM user's access key
 	// (AKIA…); otherwise they are refused.
 	AllowLongLivedKeys bool
-	// Quota overrides requests a second, by operation ("FilterLogEvents": 5).
+	// Quota overrides requests a second, by operation ("FilterLogEvents": 5) or,
+	// for a quota that operations share, by service ("apigateway": 5). The rate
+	// is used as it is given. A name that is not in the quota table is an error
+	// of New.
 	Quota map[string]float64
 }

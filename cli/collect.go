@@ -18,7 +18,7 @@ var reachSettings = []string{
 var collectSettings = append([]string{
 	"sinks", "state", "listen", "log_group_prefix", "log_group_arns", "prefix_only",
 	"poll_interval", "settle", "overlap", "grace", "idle", "start_from", "discovery_interval",
-	"max_open_calls", "read_concurrency", "shutdown_timeout", "akto_accounts",
+	"max_open_calls", "read_concurrency", "shutdown_timeout",
 }, reachSettings...)
 
 func newCollect(rt Runtime, s *Streams) *cobra.Command {
@@ -58,7 +58,7 @@ AWS_REGION set, 'gatehouse collect' needs nothing else.`,
 			return withHint(usagef("no sink: there is nowhere to deliver calls to"),
 				"name one, such as --sink file:DIR or --sink kafka://BROKER/TOPIC?format=native; docs/sinks.md lists all")
 		}
-		return rt.Collect(cmd.Context(), c, CollectOptions{Once: once, Since: from, Err: s.Err})
+		return rt.Collect(cmd.Context(), c, CollectOptions{Once: once, Since: from, Out: s.Out, Err: s.Err})
 	}
 	return cmd
 }

@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/gatehouse-project/gatehouse/config"
 )
 
 func newDemo(rt Runtime, s *Streams) *cobra.Command {
@@ -28,7 +30,7 @@ keep calling them. Nothing leaves this machine and no credentials are needed.`,
 			return rt.Demo(cmd.Context(), o)
 		},
 	}
-	cmd.Flags().StringVar(&o.Listen, "listen", "127.0.0.1:8321", "address of the dashboard")
+	cmd.Flags().StringVar(&o.Listen, "listen", "", "address of the dashboard (default "+config.DefaultListen+", or a free port if that is taken)")
 	cmd.Flags().DurationVar(&o.For, "for", time.Duration(0), "end with a summary after this long (default: run until stopped)")
 	cmd.Flags().Float64Var(&o.Rate, "rate", 25, "calls a second over all APIs")
 	cmd.Flags().StringVar(&o.State, "state", "", "folder to keep the state in (default: a temporary one)")

@@ -28,7 +28,8 @@ type Runtime interface {
 type CollectOptions struct {
 	Once  bool
 	Since time.Time // zero: not given
-	Err   io.Writer
+	Out   io.Writer // of the stdout sink
+	Err   io.Writer // of the log
 }
 
 // ServeOptions are what serve's flags say beside settings.

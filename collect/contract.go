@@ -1,8 +1,3 @@
-// Package collect reads API Gateway's logs, rebuilds the calls in them and
-// hands them on, without losing an event or delivering a call twice where the
-// sink can help it. A Collector owns the cursor of every log group: it moves
-// only after every sink and the store have the batch, and never past the first
-// event of a call that is still open.
 package collect
 
 import (
@@ -43,6 +38,20 @@ type Problem struct {
 	What    string    `json:"what"`
 	Mend    string    `json:"mend,omitempty"`
 	Since   time.Time `json:"since,omitzero"`
+}
+
+// Found is a log group as a discovery found it.
+type Found struct {
+	transaction.Group
+	// Created is when the group was created; zero where that is not known.
+	Created time.Time
+}
+
+// Finder is a Source that also tells when each group was created. With it, a
+// group that appears between two discoveries is read from its creation;
+// without it, from the discovery minus Config.StartFrom.
+type Finder interface {
+	Find(ctx context.Context) (groups []Found, problems []Problem)
 }
 
 // Sink takes transactions out. The collector calls each sink from one
@@ -104,6 +113,14 @@ type Checkpoint struct {
 // GroupCheckpoint is the state of one log group.
 type GroupCheckpoint struct {
 	Group transaction.Group
+	// From is where the reading of this group began, in milliseconds: nothing
+	// before it was ever asked for. A back-fill that goes further back reads
+	// only up to here, so that it delivers nothing a second time.
+	From int64
+	// SkipFrom and SkipTo bound a time that was read and delivered before a
+	// back-fill began further back: once Fast comes to SkipFrom it goes on at
+	// SkipTo. Both are 0 when there is none.
+	SkipFrom, SkipTo int64
 	// Fast is the low-water mark in milliseconds: every event before it has
 	// been read once and delivered. Reading begins here after a restart.
 	Fast int64

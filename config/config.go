@@ -27,8 +27,8 @@ type Config struct {
 	State string
 	// Sinks are the URLs of the sinks; docs/sinks.md.
 	Sinks []string
-	// Listen is the address of the dashboard and the HTTP API. It may be empty
-	// for a headless collector without metrics.
+	// Listen is the address of the dashboard and HTTP API of serve (empty:
+	// DefaultListen), and of the probes and metrics of collect (empty: none).
 	Listen string
 	// LogLevel is debug, info, warn or error; LogFormat is text or json.
 	LogLevel  string
@@ -56,20 +56,18 @@ type Config struct {
 	// ShutdownTimeout bounds how long a stop waits for sinks.
 	ShutdownTimeout time.Duration
 
-	// AktoAccounts gives the Akto wire an account number of its own per AWS
-	// account; others have 1000000.
-	AktoAccounts map[string]string
-
 	// Notices are lines about settings that were accepted and have nothing to
 	// do here, or do something else than where they come from.
 	Notices []string
 }
 
+// DefaultListen is where serve and demo listen unless told otherwise.
+const DefaultListen = "127.0.0.1:8321"
+
 // Default returns the settings that hold when nothing is said.
 func Default() *Config {
 	return &Config{
 		State:             DefaultState(),
-		Listen:            "127.0.0.1:8321",
 		LogLevel:          "info",
 		LogFormat:         "text",
 		Accounts:          account.Config{SessionName: "gatehouse", RoleName: "GatehouseCollector"},

@@ -274,7 +274,6 @@ func TestEverySettingRoundTrips(t *testing.T) {
 		"listen": "127.0.0.1:1", "log_level": "debug", "log_format": "json", "organization": "true",
 		"allow_long_lived_keys": "true", "prefix_only": "true", "quota": "GetLogEvents=3", "max_open_calls": "7",
 		"read_concurrency": "3", "role_arns": "arn:aws:iam::111122223333:role/A", "hub_role_arn": "arn:aws:iam::111122223333:role/H",
-		"akto_accounts": "111122223333=5",
 	}
 	for _, s := range Settings() {
 		v := samples[s.Name]

@@ -165,7 +165,7 @@ var settings = []*Setting{
 	list("sinks", "sink", "where transactions go: file:DIR, kafka://BROKER[,BROKER]/TOPIC?format=akto|native, stdout:",
 		func(c *Config) *[]string { return &c.Sinks }),
 	{
-		Name: "listen", Doc: "address of the dashboard and HTTP API; empty: none",
+		Name: "listen", Doc: "address of serve's dashboard and HTTP API (127.0.0.1:8321 if empty), or of collect's probes and metrics (none if empty)",
 		get: func(c *Config) string { return c.Listen },
 		set: func(c *Config, v []string) error {
 			if v[0] != "" {
@@ -270,9 +270,6 @@ var settings = []*Setting{
 	number("max_open_calls", "open calls kept in memory for one account and region", func(c *Config) *int { return &c.MaxOpenCalls }),
 	number("read_concurrency", "log groups of one account and region that are read at the same time", func(c *Config) *int { return &c.ReadConcurrency }),
 	duration("shutdown_timeout", "how long a stop waits for the sinks", func(c *Config) *time.Duration { return &c.ShutdownTimeout }),
-	pairs("akto_accounts", "account numbers on the Akto wire by AWS account, such as 111122223333=1000001",
-		func(c *Config) map[string]string { return c.AktoAccounts },
-		func(c *Config, m map[string]string) error { c.AktoAccounts = m; return nil }),
 }
 
 // checkRoleARN accepts arn:PARTITION:iam::ACCOUNT:role/[PATH/]NAME.

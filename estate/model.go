@@ -26,6 +26,11 @@ type Account struct {
 	Regions []Region `json:"regions,omitempty"`
 	Error   string   `json:"error,omitempty"`
 	Mend    string   `json:"mend,omitempty"`
+	// Note says why an account was left out on purpose, or is read in another
+	// way than was asked; nothing failed.
+	Note string `json:"note,omitempty"`
+	// Errors are reads of the account itself that failed without hiding it.
+	Errors []Fault `json:"errors,omitempty"`
 }
 
 // Region is one region of an account. Errors are what could not be read in it.
@@ -58,6 +63,9 @@ type API struct {
 	Stages          []Stage             `json:"stages,omitempty"`
 	Routes          []Route             `json:"routes,omitempty"`
 	Authorizers     []Authorizer        `json:"authorizers,omitempty"`
+	// RoutesPartial is set where not all routes could be read, so that a call
+	// that matches none of them, or only a greedy one, proves nothing.
+	RoutesPartial bool `json:"routes_partial,omitempty"`
 }
 
 // Stage is a deployed stage and its logging settings.
@@ -73,6 +81,17 @@ type Stage struct {
 	// ExecutionGroup and AccessGroup are log group names; empty if there is none.
 	ExecutionGroup string `json:"execution_group,omitempty"`
 	AccessGroup    string `json:"access_group,omitempty"`
+	// Overrides are methods (or WebSocket routes) with settings of their own.
+	Overrides []MethodLogging `json:"overrides,omitempty"`
+}
+
+// MethodLogging is the logging of one method where it differs from the stage's
+// default.
+type MethodLogging struct {
+	Method       string `json:"method,omitempty"` // empty for WebSocket
+	Path         string `json:"path"`             // the template, or the route key
+	LoggingLevel string `json:"logging_level"`
+	DataTrace    bool   `json:"data_trace,omitempty"`
 }
 
 // Route is a method of a REST resource, or a route of an HTTP or WebSocket API.

@@ -4,10 +4,18 @@ package inventory
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/gatehouse-project/gatehouse/transaction"
 )
+
+// ErrNotFound is returned for an endpoint that the inventory does not have.
+var ErrNotFound = errors.New("endpoint not found")
+
+// ErrInvalidQuery is returned, wrapped, for a Query that cannot be answered: an
+// unknown Sort, or a Cursor that belongs to another Sort or is damaged.
+var ErrInvalidQuery = errors.New("invalid query")
 
 // Key is what makes an endpoint: API type + account + region + API + stage +
 // method + route template.
@@ -97,7 +105,8 @@ type Page struct {
 }
 
 // Facets are the values that a filter can take, with how many endpoints each
-// has.
+// has. The count of a value is what choosing it would give: a facet follows all
+// filters of the Query but its own.
 type Facets struct {
 	Accounts     map[string]int                 `json:"accounts"`
 	Regions      map[string]int                 `json:"regions"`
@@ -124,7 +133,8 @@ type Minute struct {
 // the API and the dashboard read through it.
 type Reader interface {
 	Endpoints(ctx context.Context, q Query) (Page, error)
-	// Endpoint returns one endpoint whole, or ErrNotFound.
+	// Endpoint returns one endpoint whole, or ErrNotFound. The ID of an endpoint
+	// that became part of another gives that one.
 	Endpoint(ctx context.Context, id string) (*Detail, error)
 	Facets(ctx context.Context, q Query) (*Facets, error)
 	// Traffic returns the minutes in [from, to) of everything, or of one API

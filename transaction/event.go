@@ -1,5 +1,11 @@
 package transaction
 
+import (
+	"encoding/binary"
+
+	"github.com/cespare/xxhash/v2"
+)
+
 // Event is one log event as CloudWatch Logs gives it.
 type Event struct {
 	ID        string // eventId; empty where the input has none
@@ -28,3 +34,19 @@ type Group struct {
 
 // Key names the group among all accounts and regions.
 func (g *Group) Key() string { return g.Account + "/" + g.Region + "/" + g.Name }
+
+// Digest is a 64-bit xxhash of the event's id, or of its stream, timestamp and
+// message where the input gives no id.
+func (e *Event) Digest() uint64 {
+	if e.ID != "" {
+		return xxhash.Sum64String(e.ID)
+	}
+	var d xxhash.Digest
+	d.Reset()
+	_, _ = d.WriteString(e.Stream)
+	var at [9]byte
+	binary.LittleEndian.PutUint64(at[1:], uint64(e.Timestamp))
+	_, _ = d.Write(at[:])
+	_, _ = d.WriteString(e.Message)
+	return d.Sum64()
+}

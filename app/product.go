@@ -1,0 +1,172 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/gatehouse-project/gatehouse/account"
+	"github.com/gatehouse-project/gatehouse/collect"
+	"github.com/gatehouse-project/gatehouse/config"
+	"github.com/gatehouse-project/gatehouse/estate"
+	"github.com/gatehouse-project/gatehouse/inventory"
+	"github.com/gatehouse-project/gatehouse/store"
+	"github.com/gatehouse-project/gatehouse/store/sqlite"
+)
+
+// discoveryAtMost is how long collecting waits for the first discovery of the
+// estate, which names the access-log groups and their formats.
+const discoveryAtMost = 30 * time.Second
+
+// options say which parts of the product to put together.
+type options struct {
+	collect bool
+	analyze bool
+	since   time.Time // where a first start reads from; zero: the configuration's
+	base    account.Options
+	out     io.Writer // for the stdout sink
+	err     io.Writer // for the log
+}
+
+// product is the parts that run together, put together once.
+type product struct {
+	config    *config.Config
+	log       *slog.Logger
+	registry  *prometheus.Registry
+	store     store.Store
+	accounts  *account.Accounts
+	estate    *estateKeeper
+	inventory *inventory.Inventory // nil without analyze
+	collector *collect.Collector   // nil without collect
+	cleanup   []func() error       // run by close, last first
+}
+
+// newProduct puts the parts together. What was built before a part that fails
+// is taken down again.
+func newProduct(ctx context.Context, c *config.Config, o options) (_ *product, err error) {
+	p := &product{config: c, log: newLogger(o.err, c), registry: prometheus.NewRegistry()}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.close())
+		}
+	}()
+	for _, n := range c.Notices {
+		p.log.InfoContext(ctx, "about a setting", "note", n)
+	}
+	p.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+
+	if p.store, err = openStore(ctx, c, p.log); err != nil {
+		return nil, err
+	}
+	p.cleanup = append(p.cleanup, p.store.Close)
+
+	o.base.Logger, o.base.Registerer = p.log, p.registry
+	if p.accounts, err = account.New(c.Accounts, o.base); err != nil {
+		return nil, fmt.Errorf("preparing AWS credentials: %w", err)
+	}
+	d, err := estate.New(p.accounts, estate.Options{Logger: p.log, Registerer: p.registry})
+	if err != nil {
+		return nil, err
+	}
+	if p.estate, err = newEstateKeeper(ctx, d, p.store, c.DiscoveryInterval, p.log); err != nil {
+		return nil, err
+	}
+	if o.analyze {
+		p.inventory = inventory.New(inventory.Options{Registerer: p.registry, Logger: p.log, APIName: p.estate.apiName})
+		if err := p.inventory.Load(ctx, p.store); err != nil {
+			return nil, fmt.Errorf("loading the inventory: %w", err)
+		}
+	}
+	if o.collect {
+		if err := p.newCollector(ctx, o); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+func openStore(ctx context.Context, c *config.Config, log *slog.Logger) (store.Store, error) {
+	return store.Open(ctx, c.State, store.Options{Logger: log}, map[string]store.Opener{"sqlite": sqlite.Opener})
+}
+
+func (p *product) newCollector(ctx context.Context, o options) error {
+	c := p.config
+	cw := collect.CloudWatchConfig{Prefix: c.LogGroupPrefix, ARNs: c.LogGroupARNs, Log: p.log}
+	switch {
+	case len(c.LogGroupARNs) > 0:
+		cw.Prefix = ""
+	case !c.PrefixOnly:
+		cw.Stages = p.estate.groups
+	}
+	source, err := collect.NewCloudWatch(p.accounts, cw)
+	if err != nil {
+		return err
+	}
+	sinks, err := openSinks(ctx, c.Sinks, o.out, p.log, p.registry)
+	if err != nil {
+		return err
+	}
+	startFrom := c.StartFrom
+	if !o.since.IsZero() {
+		startFrom = time.Since(o.since)
+	}
+	deps := collect.Deps{Source: source, State: p.store, Sinks: sinks, Enricher: p.estate, Log: p.log, Metrics: p.registry}
+	if p.inventory != nil {
+		deps.Observers = append(deps.Observers, p.inventory)
+	}
+	p.collector, err = collect.New(collect.Config{
+		PollInterval:      c.PollInterval,
+		Settle:            atLeastOne(c.Settle),
+		Overlap:           c.Overlap,
+		Grace:             atLeastOne(c.Grace),
+		Idle:              c.Idle,
+		StartFrom:         atLeastOne(startFrom),
+		DiscoveryInterval: c.DiscoveryInterval,
+		ShutdownTimeout:   c.ShutdownTimeout,
+		Concurrency:       c.ReadConcurrency,
+		MaxOpenCalls:      c.MaxOpenCalls,
+	}, deps)
+	if err != nil {
+		return errors.Join(err, closeSinks(ctx, sinks))
+	}
+	return nil
+}
+
+// atLeastOne is d, but at least the millisecond that is the logs' resolution:
+// the collector reads zero as "not said".
+func atLeastOne(d time.Duration) time.Duration { return max(d, time.Millisecond) }
+
+// health is the running collector's; nil where nothing is collected.
+func (p *product) health() func() collect.Health {
+	if p.collector == nil {
+		return nil
+	}
+	return p.collector.Health
+}
+
+// collecting is the service that collects until its context is done.
+func (p *product) collecting() service {
+	return service{"collecting", func(ctx context.Context) error {
+		if err := p.estate.wait(ctx, discoveryAtMost); err != nil {
+			return err
+		}
+		return p.collector.Run(ctx)
+	}}
+}
+
+// close takes the parts down in the opposite order.
+func (p *product) close() error {
+	var errs []error
+	for _, f := range slices.Backward(p.cleanup) {
+		errs = append(errs, f())
+	}
+	p.cleanup = nil
+	return errors.Join(errs...)
+}

@@ -1,0 +1,125 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/gatehouse-project/gatehouse/cli"
+	"github.com/gatehouse-project/gatehouse/config"
+	"github.com/gatehouse-project/gatehouse/estate"
+	"github.com/gatehouse-project/gatehouse/identity"
+	"github.com/gatehouse-project/gatehouse/inventory"
+)
+
+// runtime is the product as the command line sees it.
+type runtime struct{}
+
+var _ cli.Runtime = (*runtime)(nil)
+
+// Version is the version of this build.
+func (*runtime) Version() string { return version }
+
+// Collect reads logs into sinks until ctx is done, or once.
+func (*runtime) Collect(ctx context.Context, c *config.Config, o cli.CollectOptions) (err error) {
+	p, err := newProduct(ctx, c, options{collect: true, since: o.Since, out: o.Out, err: o.Err})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.close()) }()
+	if o.Once {
+		return p.collectOnce(ctx, o)
+	}
+	last := []service{{"discovering the estate", p.estate.run}}
+	if c.Listen != "" {
+		l, err := listen(ctx, c.Listen)
+		if err != nil {
+			return err
+		}
+		last = append(last, service{"serving", (&server{l, p.probes(), p.log}).run})
+	}
+	return runAll(ctx, []service{p.collecting()}, last)
+}
+
+// collectOnce discovers the estate, unless the groups are named, and reads what
+// was asked for. An estate that cannot be discovered leaves the groups that the
+// prefix finds.
+func (p *product) collectOnce(ctx context.Context, o cli.CollectOptions) error {
+	if s, err := p.estate.discover(ctx, nil); err != nil {
+		p.log.WarnContext(ctx, "the estate could not be discovered", "error", err)
+	} else {
+		p.estate.tell(ctx, s)
+	}
+	return p.collector.RunOnce(ctx, o.Since)
+}
+
+// Serve runs the product with its dashboard until ctx is done.
+func (*runtime) Serve(ctx context.Context, c *config.Config, o cli.ServeOptions) (err error) {
+	addr := c.Listen
+	if addr == "" {
+		addr = config.DefaultListen
+	}
+	web := slices.Contains(o.Roles, "web")
+	if web {
+		if err := identity.CheckListen(addr, false); err != nil {
+			return err
+		}
+	}
+	p, err := newProduct(ctx, c, options{
+		collect: slices.Contains(o.Roles, "collect"), analyze: slices.Contains(o.Roles, "analyze"),
+		since: o.Since, out: o.Out, err: o.Err,
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.close()) }()
+	var first []service
+	last := []service{{"discovering the estate", p.estate.run}}
+	if p.collector != nil {
+		first = append(first, p.collecting())
+	}
+	if web {
+		handler, guard, err := p.face(identity.None, "")
+		if err != nil {
+			return err
+		}
+		l, err := listen(ctx, addr)
+		if err != nil {
+			return err
+		}
+		last = append(last, service{"serving", (&server{l, handler, p.log}).run})
+		fmt.Fprintf(o.Err, "gatehouse: sign in at %s\n", guard.AdminLink(l.Addr().String()))
+	}
+	return runAll(ctx, first, last)
+}
+
+// Discover finds the estate and keeps it in the store.
+func (*runtime) Discover(ctx context.Context, c *config.Config, progress func(estate.Progress)) (_ *estate.Snapshot, err error) {
+	p, err := newProduct(ctx, c, options{})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, p.close()) }()
+	return p.estate.discover(ctx, progress)
+}
+
+// Estate is the estate as the last discovery found it, or nil.
+func (*runtime) Estate(ctx context.Context, c *config.Config) (_ *estate.Snapshot, err error) {
+	s, err := openStore(ctx, c, newLogger(nil, c))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	return s.LoadEstate(ctx)
+}
+
+// Inventory opens the saved inventory; the caller calls the function that it
+// returns when done.
+func (*runtime) Inventory(ctx context.Context, c *config.Config) (inventory.Reader, func() error, error) {
+	s, err := openStore(ctx, c, newLogger(nil, c))
+	if err != nil {
+		return nil, nil, err
+	}
+	return s, s.Close, nil
+}

@@ -1,0 +1,74 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/url"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/gatehouse-project/gatehouse/cli"
+	"github.com/gatehouse-project/gatehouse/collect"
+	"github.com/gatehouse-project/gatehouse/sink/file"
+	"github.com/gatehouse-project/gatehouse/sink/kafka"
+	"github.com/gatehouse-project/gatehouse/sink/stdout"
+)
+
+const sinkForms = "file:DIR, kafka://BROKER[,BROKER]/TOPIC?format=akto|native, stdout:"
+
+// openSinks opens the sinks of these URLs; all or none.
+func openSinks(ctx context.Context, urls []string, out io.Writer, log *slog.Logger, reg prometheus.Registerer) ([]collect.Sink, error) {
+	var sinks []collect.Sink
+	for _, u := range urls {
+		s, err := openSink(ctx, u, out, log, reg)
+		if err != nil {
+			return nil, errors.Join(err, closeSinks(ctx, sinks))
+		}
+		sinks = append(sinks, s)
+	}
+	return sinks, nil
+}
+
+func closeSinks(ctx context.Context, sinks []collect.Sink) error {
+	var errs []error
+	for _, s := range sinks {
+		errs = append(errs, s.Close(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+func openSink(ctx context.Context, text string, out io.Writer, log *slog.Logger, reg prometheus.Registerer) (collect.Sink, error) {
+	scheme, _, ok := strings.Cut(text, ":")
+	if !ok {
+		return nil, &cli.UsageError{Err: fmt.Errorf("sink %q has no scheme: use one of %s", text, sinkForms)}
+	}
+	u, err := url.Parse(text)
+	if err != nil {
+		// The URL is not repeated: it may hold what should not be in a log.
+		return nil, &cli.UsageError{Err: fmt.Errorf("a %s sink is not a URL: use one of %s", scheme, sinkForms)}
+	}
+	switch u.Scheme {
+	case "file":
+		c, err := file.ParseURL(u)
+		if err != nil {
+			return nil, &cli.UsageError{Err: err}
+		}
+		c.Logger = log
+		return file.Open(c)
+	case "kafka":
+		c, err := kafka.ParseURL(u)
+		if err != nil {
+			return nil, &cli.UsageError{Err: err}
+		}
+		c.Logger, c.Registerer = log, reg
+		return kafka.Open(ctx, c)
+	case "stdout":
+		return stdout.New(out), nil
+	default:
+		return nil, &cli.UsageError{Err: fmt.Errorf("there is no %s sink: use one of %s", u.Scheme, sinkForms)}
+	}
+}

@@ -1,0 +1,109 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/gatehouse-project/gatehouse/api"
+	"github.com/gatehouse-project/gatehouse/dashboard"
+	"github.com/gatehouse-project/gatehouse/identity"
+)
+
+// server is an HTTP server that runs until its context is done.
+type server struct {
+	listener net.Listener
+	handler  http.Handler
+	log      *slog.Logger
+}
+
+// listen opens the address, so that an address that is taken is told before
+// anything else starts.
+func listen(ctx context.Context, addr string) (net.Listener, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("listening: %w (choose another address with --listen)", err)
+	}
+	return l, nil
+}
+
+// run serves until ctx is done. Requests see the end of ctx, so event streams
+// end; others may finish.
+func (s *server) run(ctx context.Context) error {
+	srv := &http.Server{
+		Handler:           s.handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+	}
+	done := make(chan error, 1)
+	go func() { done <- srv.Serve(s.listener) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	err := srv.Shutdown(stop)
+	if err != nil {
+		err = srv.Close()
+	}
+	if serveErr := <-done; !errors.Is(serveErr, http.ErrServerClosed) {
+		err = errors.Join(err, serveErr)
+	}
+	return err
+}
+
+// public are the paths that need no sign-in: probes and scrapers come by
+// address and hold no session.
+var public = []string{"/healthz", "/readyz", "/metrics", "/assets/"}
+
+// face is the dashboard and HTTP API behind a guard.
+func (p *product) face(anonymous identity.Role, notice string) (http.Handler, *identity.Guard, error) {
+	d := dashboard.Options{
+		Inventory: p.store, Health: p.health(), Estate: p.estate.snapshot,
+		Version: version, Notice: notice, Logger: p.log,
+	}
+	guard, err := identity.New(identity.Options{
+		Anonymous: anonymous, Public: public, SignIn: dashboard.SignIn(d), Logger: p.log,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	mux := http.NewServeMux()
+	apiHandler := p.apiHandler()
+	for _, path := range []string{"/api/", "/healthz", "/readyz", "/metrics"} {
+		mux.Handle(path, apiHandler)
+	}
+	mux.Handle("/", dashboard.New(d))
+	return guard.Handler(mux), guard, nil
+}
+
+func (p *product) apiHandler() http.Handler {
+	return api.New(api.Options{
+		Inventory: p.store, Health: p.health(), Estate: p.estate.snapshot,
+		Metrics: promhttp.HandlerFor(p.registry, promhttp.HandlerOpts{}),
+		Version: version, Logger: p.log,
+	})
+}
+
+// probes is what a headless collector serves: no data, only whether it is well.
+func (p *product) probes() http.Handler {
+	mux := http.NewServeMux()
+	h := p.apiHandler()
+	for _, path := range []string{"/healthz", "/readyz", "/metrics"} {
+		mux.Handle(path, h)
+	}
+	return mux
+}

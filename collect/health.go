@@ -1,0 +1,174 @@
+package collect
+
+import (
+	"time"
+
+	"github.com/gatehouse-project/gatehouse/transaction"
+)
+
+// Health returns a snapshot. It is cheap and safe to call at any time.
+func (c *Collector) Health() Health {
+	now := c.now()
+	c.mu.Lock()
+	h := Health{Started: c.started, Problems: append([]Problem{}, c.problems...), Groups: []GroupHealth{}, Sinks: []SinkHealth{}}
+	c.mu.Unlock()
+	for _, l := range c.allLanes() {
+		groups, problem := l.health(now)
+		h.Groups = append(h.Groups, groups...)
+		if problem != nil {
+			h.Problems = append(h.Problems, *problem)
+		}
+		h.OpenCalls += int(l.open.Load())
+	}
+	for i := range h.Groups {
+		g := &h.Groups[i]
+		h.Totals.Add(g.Books)
+		if g.State != stateGone {
+			h.Lag = max(h.Lag, g.Lag)
+		}
+	}
+	if c.crowded() {
+		h.Problems = append(h.Problems, Problem{
+			What: "more event ids are remembered than max_digests allows: late events are looked for earlier than overlap",
+			Mend: "raise max_digests, or read fewer log groups with one process",
+		})
+	}
+	c.pipeline.health(&h, now)
+	return h
+}
+
+// health tells of all groups of the lane, and of the lane itself if nothing of
+// it can be read.
+func (l *lane) health(now time.Time) ([]GroupHealth, *Problem) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var problem *Problem
+	if l.trouble.state != "" {
+		problem = &Problem{Account: l.account, Region: l.region, What: l.trouble.err, Mend: l.trouble.mend, Since: l.trouble.since}
+	}
+	groups := make([]GroupHealth, 0, len(l.order))
+	for _, g := range l.order {
+		cursor := time.UnixMilli(g.committed)
+		h := GroupHealth{
+			Group:    g.info,
+			Books:    g.total(),
+			Cursor:   cursor,
+			Frontier: time.UnixMilli(g.readings[fast].next),
+			Lag:      max(now.Sub(cursor), 0),
+			State:    l.state(g, now),
+			LastRead: g.lastRead,
+		}
+		if g.lastEvent != 0 {
+			h.LastEvent = time.UnixMilli(g.lastEvent)
+		}
+		trouble := &g.trouble
+		if trouble.state == "" {
+			trouble = &l.trouble
+		}
+		h.Error, h.Mend, h.ErrorSince = trouble.err, trouble.mend, trouble.since
+		if h.Books.Read > 0 {
+			h.Amplification = float64(h.Books.EventsOnWire) / float64(h.Books.Read)
+		}
+		groups = append(groups, h)
+	}
+	return groups, problem
+}
+
+// state is one word on a group.
+func (l *lane) state(g *group, now time.Time) string {
+	switch {
+	case g.trouble.state != "":
+		return g.trouble.state
+	case l.trouble.state != "":
+		return l.trouble.state
+	case l.c.horizon(now)-g.readings[fast].next > max(3*l.c.cfg.PollInterval, l.c.cfg.SlowInterval).Milliseconds():
+		return stateCatchingUp
+	case g.busy:
+		return stateReading
+	default:
+		return stateWaiting
+	}
+}
+
+// gauge returns the largest lag of the groups that exist, and how many digests
+// are kept.
+func (l *lane) gauge(now time.Time) (lag time.Duration, digests int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, g := range l.order {
+		digests += g.digests
+		if !g.absent {
+			lag = max(lag, now.Sub(time.UnixMilli(g.committed)))
+		}
+	}
+	return lag, digests
+}
+
+// committed notes the cursors that the State has.
+func (l *lane) committed(groups []GroupCheckpoint) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range groups {
+		if g := l.groups[groups[i].Group.Key()]; g != nil {
+			g.committed = groups[i].Fast
+		}
+	}
+}
+
+func (p *pipeline) health(h *Health, now time.Time) {
+	p.mu.Lock()
+	waiting, batch := p.waiting, p.batch
+	h.CallsPerSecond = p.rates.perSecond(now)
+	if p.commit.err != "" {
+		h.Problems = append(h.Problems, Problem{
+			What:  "the state cannot be saved, and delivering waits for it: " + p.commit.err,
+			Mend:  "see that the disk or database of the state has room and can be written",
+			Since: p.commit.since,
+		})
+	}
+	p.mu.Unlock()
+	for _, o := range p.sinks {
+		o.mu.Lock()
+		s := o.health
+		s.Waiting = waiting
+		if o.acked {
+			s.Waiting = max(waiting-batch, 0)
+		}
+		o.mu.Unlock()
+		h.Sinks = append(h.Sinks, s)
+	}
+}
+
+// rateSpan is over how many seconds CallsPerSecond is an average.
+const rateSpan = 60
+
+// rates counts delivered calls by second and visibility.
+type rates struct {
+	second [rateSpan]int64 // which second a slot is of
+	counts [rateSpan]map[transaction.Visibility]int
+}
+
+func (r *rates) add(now time.Time, batch []*transaction.Transaction) {
+	second := now.Unix()
+	slot := second % rateSpan
+	if r.second[slot] != second || r.counts[slot] == nil {
+		r.second[slot], r.counts[slot] = second, make(map[transaction.Visibility]int, 3)
+	}
+	for _, t := range batch {
+		r.counts[slot][t.Visibility]++
+	}
+}
+
+func (r *rates) perSecond(now time.Time) map[transaction.Visibility]float64 {
+	sums := make(map[transaction.Visibility]float64)
+	oldest := now.Unix() - rateSpan
+	for slot, counts := range r.counts {
+		if r.second[slot] <= oldest {
+			continue
+		}
+		for v, n := range counts {
+			sums[v] += float64(n) / rateSpan
+		}
+	}
+	return sums
+}

@@ -1,0 +1,399 @@
+package collect
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/gatehouse-project/gatehouse/transaction"
+)
+
+// lane is an account and region: what shares CloudWatch's quota, and what calls
+// cannot span.
+type lane struct {
+	c               *Collector
+	account, region string
+	meters          laneMeters
+	wake            chan struct{} // capacity 1: something may be due
+	open            atomic.Int64  // calls in the assemblers, for the gate over all lanes
+
+	mu         sync.Mutex
+	assemblers [passes]*transaction.Assembler
+	feeds      [passes]map[*transaction.Feed]*group
+	groups     map[string]*group
+	order      []*group // as they were found, so that ties are broken alike
+	touched    []*group // what the next cut tells of
+	turn       uint64
+	sent       [passes]minutes // ids of the calls that were taken out
+	forgotten  int64           // what ended before was forgotten
+	idled      time.Time       // when closeIdle last looked
+	running    bool
+	trouble    trouble // of the account or region as a whole
+	calls      []*transaction.Call
+}
+
+func newLane(c *Collector, account, region string) *lane {
+	l := &lane{
+		c:       c,
+		account: account,
+		region:  region,
+		meters:  c.metrics.lane(account, region),
+		wake:    make(chan struct{}, 1),
+		groups:  make(map[string]*group),
+	}
+	for p := range l.assemblers {
+		l.assemblers[p] = transaction.NewAssembler(transaction.Options{
+			Grace:   c.cfg.Grace,
+			Idle:    c.cfg.Idle,
+			MaxOpen: c.cfg.MaxOpenCalls,
+		})
+		l.feeds[p] = make(map[*transaction.Feed]*group)
+	}
+	return l
+}
+
+// start lets the lane read, once, until ctx is done.
+func (l *lane) start(ctx context.Context) {
+	l.mu.Lock()
+	running := l.running
+	l.running = true
+	l.mu.Unlock()
+	if !running {
+		l.c.running.Go(func() { l.run(ctx) })
+	}
+}
+
+// finish cuts what was settled since the last cut, after reading has stopped.
+func (l *lane) finish() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.collect()
+	if len(l.touched) > 0 {
+		l.cut(nil, 0)
+	}
+}
+
+// nudge lets the scheduler look again.
+func (l *lane) nudge() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// adopt begins to read a group, or takes over what a discovery newly knows of
+// it. For a group that is new to the lane, saved is what the State holds of it,
+// or where to start if it holds nothing.
+func (l *lane) adopt(info transaction.Group, saved GroupCheckpoint) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	key := info.Key()
+	if g := l.groups[key]; g != nil {
+		l.describe(g, info)
+		return
+	}
+	g := &group{
+		lane:     l,
+		info:     info,
+		key:      key,
+		from:     saved.From,
+		skipFrom: saved.SkipFrom,
+		skipTo:   saved.SkipTo,
+		books:    saved.Books,
+	}
+	g.committed = saved.Fast
+	g.readings[fast].next = saved.Fast
+	g.readings[slow].next = min(saved.Slow, saved.Fast)
+	for _, s := range saved.Seen {
+		g.seen.restore(s.Newest, s.Events)
+		for p := range l.assemblers {
+			l.assemblers[p].Remember(s.Calls, s.Newest)
+		}
+	}
+	for p := range g.readings {
+		r := &g.readings[p]
+		r.span = firstSpan.Milliseconds()
+		r.feed = l.assemblers[p].Feed(info)
+		l.feeds[p][r.feed] = g
+		r.feed.Advance(r.next)
+	}
+	l.groups[key] = g
+	l.order = append(l.order, g)
+	g.touch()
+	l.cut(nil, 0)
+	l.nudge()
+}
+
+// describe takes over a changed description, as when a stage was given another
+// access-log format. What the group's calls have so far stays with them.
+func (l *lane) describe(g *group, info transaction.Group) {
+	if g.absent {
+		g.absent = false
+		g.trouble = trouble{}
+		l.nudge()
+	}
+	if g.info == info {
+		return
+	}
+	g.info = info
+	g.touch()
+	for p := range g.readings {
+		l.assemblers[p].Feed(info)
+	}
+}
+
+// forsake stops reading the groups that a discovery of this whole lane did not
+// find. Their cursors stay: a group that comes back goes on from there.
+func (l *lane) forsake(found map[string]bool, now time.Time) (lost []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, g := range l.order {
+		if found[g.key] || g.absent {
+			continue
+		}
+		g.absent = true
+		g.trouble = trouble{
+			state: stateGone,
+			err:   "the log group is not listed any more",
+			since: now,
+		}
+		l.detach(g)
+		lost = append(lost, g.info.Name)
+	}
+	return lost
+}
+
+// detach lets the log time of the lane go on without the group; its open calls
+// close by idle.
+func (l *lane) detach(g *group) {
+	for p := range g.readings {
+		g.readings[p].feed.Detach()
+	}
+}
+
+// absorb adds the events of a page to the assembler of the pass.
+func (l *lane) absorb(g *group, p pass, page *Page, digests []uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	before := g.books
+	feed := g.readings[p].feed
+	for i := range page.Events {
+		ev := &page.Events[i]
+		if !g.seen.add(ev.Timestamp, digests[i]) {
+			g.books.Doubles++
+			continue
+		}
+		g.books.Read++
+		g.lastEvent = max(g.lastEvent, ev.Timestamp)
+		d := feed.Add(ev)
+		switch d.Outcome {
+		case transaction.Held:
+			g.held++
+		case transaction.Late:
+			g.books.Filtered++
+			g.books.Late++
+			g.settle(digests[i], ev.Timestamp)
+		default:
+			// An outcome that is not known is treated as unparsed, so that the
+			// event is counted and not forgotten.
+			g.books.Unparsed++
+			g.settle(digests[i], ev.Timestamp)
+			l.meters.unparsed(d.Kind)
+		}
+	}
+	g.books.EventsOnWire += int64(len(page.Events))
+	g.books.Pages++
+	g.books.Bytes += page.Bytes
+	l.meters.add(before, g.books)
+	l.collect()
+}
+
+// finished moves the frontier after a window [t.from, t.to) was read to its end,
+// which began at the time began. What was older than Overlap then is not read a
+// second time.
+func (l *lane) finished(ctx context.Context, t task, began time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	g := t.group
+	l.recovered(ctx, g)
+	g.advance(t.pass, t.to)
+	if t.pass == fast {
+		aged := min(g.readings[fast].next, began.Add(-l.c.cfg.Overlap).UnixMilli())
+		if g.readings[slow].next >= t.from {
+			g.advance(slow, aged)
+		}
+	}
+	g.lastRead = l.c.now()
+	g.seen.forget(g.readings[slow].next)
+	l.count(g)
+	l.forget()
+	l.collect()
+	if len(l.touched) > 0 {
+		l.cut(nil, 0)
+	}
+}
+
+// recovered ends the trouble of a group that was read, and of its lane.
+func (l *lane) recovered(ctx context.Context, g *group) {
+	if l.trouble.state != "" {
+		l.trouble = trouble{}
+		l.c.log.InfoContext(ctx, "the account can be read again in this region",
+			slog.String("account", l.account), slog.String("region", l.region))
+	}
+	if g.trouble.state != "" && !g.absent {
+		g.trouble = trouble{}
+		l.c.log.InfoContext(ctx, "the log group can be read again",
+			slog.String("account", l.account), slog.String("region", l.region), slog.String("group", g.info.Name))
+	}
+}
+
+// count keeps the number of digests of all groups.
+func (l *lane) count(g *group) {
+	n := g.seen.size()
+	l.c.digests.Add(int64(n - g.digests))
+	g.digests = n
+}
+
+// forget drops the calls that no late line can belong to any more.
+func (l *lane) forget() {
+	oldest := int64(maxTime)
+	for _, g := range l.order {
+		if !g.absent {
+			oldest = min(oldest, g.readings[slow].next)
+		}
+	}
+	before := oldest - l.keep()
+	if before < l.forgotten+bucketSpan {
+		return
+	}
+	l.forgotten = before
+	for p := range l.assemblers {
+		l.sent[p].forget(before)
+		l.assemblers[p].Forget(before)
+	}
+}
+
+// keep is for how long after its last event, in milliseconds, a call must be
+// remembered: as long as a line could have joined it.
+func (l *lane) keep() int64 { return 2 * l.c.cfg.Idle.Milliseconds() }
+
+// collect takes out the calls that are ready and cuts if there are any. The
+// fast reading goes first: where both hold a part of the same call, its part is
+// the greater one.
+func (l *lane) collect() {
+	var out []*transaction.Transaction
+	var bytes int64
+	for p := range l.assemblers {
+		l.calls = l.assemblers[p].Take(l.calls[:0])
+		for _, call := range l.calls {
+			if t := l.take(pass(p), call); t != nil {
+				out = append(out, t)
+				bytes += sizeOf(t)
+			}
+		}
+		clear(l.calls)
+	}
+	open := int64(l.assemblers[fast].OpenCalls() + l.assemblers[slow].OpenCalls())
+	l.c.open.Add(open - l.open.Swap(open))
+	if len(out) > 0 {
+		l.cut(out, bytes)
+	}
+}
+
+// take settles the events of a call and returns its transaction if it is to be
+// handed on.
+func (l *lane) take(p pass, call *transaction.Call) *transaction.Transaction {
+	// Both assemblers may hold a part of one call, if a line of it was late and
+	// the call is longer than Idle. The first part to be taken is the one that
+	// is sent. Two calls out of the same assembler are two calls, even if their
+	// caller chose one request id for both.
+	other := passes - 1 - p
+	id := xxhash.Sum64String(call.Transaction.ID)
+	fresh := !l.sent[other].has(id)
+	keep := fresh
+	if keep {
+		l.sent[p].add(call.Newest, id)
+		l.assemblers[other].Remember([]uint64{call.Key}, call.Newest)
+		if l.c.deps.Enricher != nil {
+			l.c.deps.Enricher.Enrich(call.Transaction)
+		}
+		keep = l.c.deps.Keep == nil || l.c.deps.Keep(call.Transaction)
+	}
+	for i := range call.Parts {
+		part := &call.Parts[i]
+		g := l.feeds[p][part.Feed]
+		if g == nil {
+			continue
+		}
+		n := int64(len(part.Events))
+		before := g.books
+		g.held -= n
+		switch {
+		case keep:
+			g.books.Assembled += n
+			if i == 0 {
+				g.books.Calls++
+				if !call.Transaction.Complete {
+					g.books.Incomplete++
+				}
+				if call.Evicted {
+					g.books.Evicted++
+				}
+			}
+		case fresh:
+			g.books.Filtered += n
+		default:
+			g.books.Filtered += n
+			g.books.Late += n
+		}
+		g.settled.Events = append(g.settled.Events, part.Events...)
+		g.settled.Calls = append(g.settled.Calls, call.Key)
+		g.settled.Newest = max(g.settled.Newest, part.Newest, call.Newest)
+		g.touch()
+		l.meters.add(before, g.books)
+	}
+	if !keep {
+		return nil
+	}
+	return call.Transaction
+}
+
+// cut hands the transactions on, with the state that is true once they are
+// delivered. It is called with the lock held, so the cuts of a lane are in the
+// order of what they tell.
+func (l *lane) cut(out []*transaction.Transaction, bytes int64) {
+	c := &cut{lane: l, transactions: out, bytes: bytes}
+	for _, g := range l.touched {
+		c.groups = append(c.groups, g.checkpoint(l.keep()))
+	}
+	clear(l.touched)
+	l.touched = l.touched[:0]
+	l.c.pipeline.push(c)
+}
+
+// sizeOf is about how much memory a transaction takes.
+func sizeOf(t *transaction.Transaction) int64 {
+	n := 1024 + len(t.Path) + len(t.UserAgent)
+	headers := func(h map[string][]string) {
+		for name, values := range h {
+			n += 64 + len(name)
+			for _, v := range values {
+				n += 16 + len(v)
+			}
+		}
+	}
+	headers(t.Query)
+	if t.Request != nil {
+		headers(t.Request.Headers)
+		n += len(t.Request.Body)
+	}
+	if t.Response != nil {
+		headers(t.Response.Headers)
+		n += len(t.Response.Body)
+	}
+	return int64(n)
+}

@@ -1,0 +1,201 @@
+package collect_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/gatehouse-project/gatehouse/collect"
+)
+
+// TestNothingLostNothingTwice plays random traffic to random faults and random
+// crashes and holds what came out against what went in: every call is in each
+// sink, exactly once where the sink restores its position, the books balance,
+// and every distinct event was read exactly once by them.
+func TestNothingLostNothingTwice(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		// As a testing.TB, because rapid would ask a *testing.T for its deadline,
+		// which has no meaning on the clock of a bubble.
+		rapid.Check(struct{ testing.TB }{t}, playModel)
+	})
+}
+
+// play is one drawn run.
+type play struct {
+	groups, calls int
+	seconds       int // traffic goes on for so long
+	crashes       []int
+	seed          uint64
+	faults        faults
+	flaky         float64
+	pageSize      int
+	lateShare     float64 // of calls that are late as a whole
+	raggedShare   float64 // of calls of which one line is late
+	binaryShare   float64 // of calls that come with a line of nobody
+}
+
+func drawPlay(rt *rapid.T) play {
+	share := func(name string, most float64) float64 {
+		if !rapid.Bool().Draw(rt, name+"?") {
+			return 0
+		}
+		return rapid.Float64Range(0, most).Draw(rt, name)
+	}
+	return play{
+		groups:      rapid.IntRange(1, 4).Draw(rt, "groups"),
+		calls:       rapid.IntRange(1, 300).Draw(rt, "calls"),
+		seconds:     rapid.IntRange(1, 600).Draw(rt, "seconds"),
+		crashes:     rapid.SliceOfN(rapid.IntRange(1, 900_000), 0, 5).Draw(rt, "crashes (ms apart)"),
+		seed:        rapid.Uint64().Draw(rt, "seed"),
+		pageSize:    rapid.IntRange(3, 200).Draw(rt, "page size"),
+		flaky:       share("flaky sinks and state", 0.3),
+		lateShare:   share("late calls", 0.3),
+		raggedShare: share("late lines", 0.3),
+		binaryShare: share("lines of nobody", 0.3),
+		faults: faults{
+			failed:    share("failed", 0.2),
+			emptyPage: share("empty page", 0.3),
+			pageTwice: share("page twice", 0.3),
+			doubled:   share("doubled", 0.5),
+			badToken:  share("bad token", 0.2),
+			shuffled:  share("shuffled", 0.5),
+		},
+	}
+}
+
+func playModel(rt *rapid.T) {
+	p := drawPlay(rt)
+	l, d := newLogs(), newDisk()
+	l.pageSize, l.faults = p.pageSize, p.faults
+	l.random = rand.New(rand.NewPCG(p.seed, 1))
+	d.random, d.flaky = rand.New(rand.NewPCG(p.seed, 2)), p.flaky
+
+	cfg := collect.Config{ShutdownTimeout: 10 * time.Minute, BatchTransactions: 7}
+	whole := fill(l, p, cfg)
+
+	for _, ms := range p.crashes {
+		proc, c := newProcess(l, d, cfg)
+		ctx, cancel := context.WithCancel(context.Background())
+		ended := make(chan error, 1)
+		go func() { ended <- c.Run(ctx) }()
+		time.Sleep(time.Duration(ms) * time.Millisecond)
+		if h := c.Health(); !h.Totals.Balanced() {
+			rt.Fatalf("the books of the running collector do not balance: %+v", h.Totals)
+		}
+		proc.dead.Store(true)
+		// What the dead process still does has no effect; let it end.
+		cancel()
+		d.quiet(func() { <-ended })
+		if b := d.books(); !b.Balanced() || b.Open != 0 {
+			rt.Fatalf("the saved books do not balance: %+v", b)
+		}
+	}
+
+	_, c := newProcess(l, d, cfg)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- c.Run(ctx) }()
+	time.Sleep(40 * time.Minute)
+	h := c.Health()
+	cancel()
+	if err := <-ended; err != nil {
+		rt.Fatalf("stopping: %v", err)
+	}
+
+	wrong := 0
+	file, kafka := d.delivered("file"), d.delivered("kafka")
+	for id := range whole {
+		if file[id] == 1 && kafka[id] >= 1 {
+			continue
+		}
+		wrong++
+		if wrong <= 5 {
+			rt.Errorf("call %s is %d times in the sink that restores its position and %d times in the other", id, file[id], kafka[id])
+		}
+	}
+	for id := range file {
+		if !whole[id] {
+			rt.Errorf("call %s was never made", id)
+		}
+	}
+	b := d.books()
+	if !b.Balanced() || b.Open != 0 {
+		rt.Errorf("the saved books do not balance: %+v", b)
+	}
+	if int(b.Read) != l.distinct() {
+		rt.Errorf("the books say %d events were read, there were %d", b.Read, l.distinct())
+	}
+	if b.Calls != int64(len(whole)) {
+		rt.Errorf("the books say %d calls, there were %d", b.Calls, len(whole))
+	}
+	if d.changes != len(whole) {
+		rt.Errorf("the observer's saved count is %d of %d", d.changes, len(whole))
+	}
+	if h.OpenCalls != 0 || h.Totals.Open != 0 {
+		rt.Errorf("calls are still open: %+v", h.Totals)
+	}
+	if rt.Failed() {
+		rt.Fatalf("%d of %d calls are wrong in the play %+v; health: %+v", wrong, len(whole), p, h)
+	}
+}
+
+// fill writes the traffic of a play and returns the request ids.
+func fill(l *logs, p play, cfg collect.Config) map[string]bool {
+	r := rand.New(rand.NewPCG(p.seed, 3))
+	hit := func(share float64) bool { return r.Float64() < share }
+	start := time.Now()
+	whole := map[string]bool{}
+	for i := range p.groups {
+		l.create(groupName(i))
+	}
+	for n := range p.calls {
+		group := groupName(r.IntN(p.groups))
+		id := requestID(n)
+		whole[id] = true
+		at := start.Add(time.Duration(r.IntN(p.seconds*1000)) * time.Millisecond)
+		spread := time.Duration(r.IntN(400)) * time.Millisecond
+		late := time.Duration(r.IntN(3000)) * time.Millisecond
+		if hit(p.lateShare) {
+			late = time.Duration(r.Int64N(int64(4 * time.Minute)))
+		}
+		ragged := -1
+		if hit(p.raggedShare) {
+			// Not the line with the extended request id: without it the call has
+			// another id, as the logs tell it.
+			ragged = 1 + r.IntN(linesPerCall-1)
+		}
+		for i, line := range callLines(id) {
+			t := at.Add(time.Duration(i) * spread)
+			visible := t.Add(late)
+			if i == ragged {
+				visible = t.Add(time.Duration(r.Int64N(int64(4 * time.Minute))))
+			}
+			l.put(group, fmt.Sprintf("stream%d", r.IntN(3)), line, t, visible)
+		}
+		if hit(p.binaryShare) {
+			l.put(group, "stream", "\x00\x01 nobody's", at, at.Add(late))
+		}
+	}
+	return whole
+}
+
+// quiet runs f while random failures are off.
+func (d *disk) quiet(f func()) {
+	d.mu.Lock()
+	random := d.random
+	d.random = nil
+	d.mu.Unlock()
+	f()
+	d.mu.Lock()
+	d.random = random
+	d.mu.Unlock()
+}
+
+var errBroken = errors.New("broken")

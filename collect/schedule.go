@@ -1,0 +1,232 @@
+package collect
+
+import (
+	"context"
+	"math"
+	"sync"
+	"time"
+)
+
+const (
+	maxTime = math.MaxInt64
+
+	// firstSpan is how much time the first window of a group covers at most.
+	firstSpan = 5 * time.Minute
+	minSpan   = time.Second
+	maxSpan   = 6 * time.Hour
+	// pageBytes and pageEvents are what CloudWatch puts on one page at most.
+	pageBytes  = 1 << 20
+	pageEvents = 10_000
+)
+
+// task is one window [from, to) of a group, in milliseconds.
+type task struct {
+	group    *group
+	pass     pass
+	from, to int64
+}
+
+// run serves the groups of the lane until ctx is done, up to Concurrency windows
+// at a time, and waits for those that are being read.
+func (l *lane) run(ctx context.Context) {
+	var serving sync.WaitGroup
+	defer serving.Wait()
+	slots := make(chan struct{}, l.c.cfg.Concurrency)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case slots <- struct{}{}:
+		case <-ctx.Done():
+			return
+		}
+		for {
+			// While too much waits for the sinks nothing is begun.
+			if l.c.pipeline.waitRoom(ctx) != nil {
+				return
+			}
+			t, wait, ok := l.pick(l.c.now())
+			if wait == done {
+				return
+			}
+			if ok {
+				serving.Go(func() {
+					defer func() { <-slots; l.nudge() }()
+					l.serve(ctx, t)
+				})
+				break
+			}
+			timer.Reset(wait)
+			select {
+			case <-l.wake:
+			case <-timer.C:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
+}
+
+// done is the wait of a lane in which nothing will ever be due.
+const done = time.Duration(-1)
+
+// pick takes the window that is due and was served longest ago. If none is due,
+// it returns how long to wait, or done.
+func (l *lane) pick(now time.Time) (t task, wait time.Duration, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closeIdle(now)
+	if l.c.once && l.exhausted() {
+		return task{}, done, false
+	}
+	wait = l.c.cfg.PollInterval
+	until := func(at time.Time) { wait = min(wait, max(at.Sub(now), time.Millisecond)) }
+	if !l.trouble.retry.IsZero() && now.Before(l.trouble.retry) {
+		until(l.trouble.retry)
+		return task{}, wait, false
+	}
+	hindmost := l.hindmost()
+	var best *group
+	for _, g := range l.order {
+		switch {
+		case g.busy || g.absent || l.c.once && l.abandoned(g):
+			continue
+		case now.Before(g.trouble.retry):
+			until(g.trouble.retry)
+			continue
+		case hindmost != nil && g != hindmost:
+			continue
+		case best != nil && best.served <= g.served:
+			continue
+		}
+		candidate, at, due := l.window(g, now)
+		if !due {
+			until(at)
+			continue
+		}
+		best, t = g, candidate
+	}
+	if best == nil {
+		return task{}, wait, false
+	}
+	l.turn++
+	best.served, best.servedPass, best.busy = l.turn, t.pass, true
+	best.readings[t.pass].due = now.Add(l.c.cfg.PollInterval)
+	return t, 0, true
+}
+
+// hindmost is the only group to read while too many calls are open: reading it
+// moves log time where it is furthest behind, which lets calls close. It is nil
+// as long as there is room.
+func (l *lane) hindmost() *group {
+	if 4*l.c.open.Load() < 3*int64(l.c.cfg.MaxOpenCalls) {
+		return nil
+	}
+	var last *group
+	for _, g := range l.order {
+		if g.absent || g.trouble.state != "" {
+			continue
+		}
+		if last == nil || g.readings[fast].next < last.readings[fast].next {
+			last = g
+		}
+	}
+	return last
+}
+
+// window says what to read next of a group, or when something will be due.
+func (l *lane) window(g *group, now time.Time) (t task, at time.Time, due bool) {
+	slowTask, slowAt, slowDue := l.slowWindow(g, now)
+	fastTask, fastAt, fastDue := l.fastWindow(g, now)
+	switch {
+	case slowDue && fastDue:
+		// Catching up, the slow reading first closes up to the fast one, for
+		// then both move together and the rest is read once. Otherwise they take
+		// turns.
+		behind := g.readings[fast].next < now.Add(-l.c.cfg.Overlap).UnixMilli()
+		if behind || g.servedPass == fast {
+			return slowTask, now, true
+		}
+		return fastTask, now, true
+	case slowDue:
+		return slowTask, now, true
+	case fastDue:
+		return fastTask, now, true
+	}
+	if slowAt.Before(fastAt) {
+		return task{}, slowAt, false
+	}
+	return task{}, fastAt, false
+}
+
+func (l *lane) fastWindow(g *group, now time.Time) (t task, at time.Time, due bool) {
+	r := &g.readings[fast]
+	horizon := l.c.horizon(now)
+	if horizon <= r.next {
+		return task{}, now.Add(time.Duration(r.next-horizon+1) * time.Millisecond), false
+	}
+	// A whole window that is already there is due at once: it is catching up.
+	if now.Before(r.due) && horizon-r.next < r.span {
+		return task{}, r.due, false
+	}
+	to := min(horizon, r.next+r.span)
+	if g.skipFrom < g.skipTo && r.next < g.skipFrom {
+		to = min(to, g.skipFrom)
+	}
+	return task{g, fast, r.next, to}, now, true
+}
+
+func (l *lane) slowWindow(g *group, now time.Time) (t task, at time.Time, due bool) {
+	if l.c.once {
+		return task{}, now.Add(time.Hour), false
+	}
+	r := &g.readings[slow]
+	overlap := l.c.cfg.Overlap
+	if l.c.crowded() {
+		// Too many digests are kept: the slow reading comes earlier, after which
+		// they can be forgotten.
+		overlap = l.c.cfg.Settle
+	}
+	ripe := now.Add(-overlap).UnixMilli()
+	to := min(ripe, g.readings[fast].next)
+	interval := l.c.cfg.SlowInterval.Milliseconds()
+	closesUp := to == g.readings[fast].next && to > r.next
+	if to-r.next < interval && !closesUp {
+		// The fast reading may be what is waited for; it wakes the lane.
+		at = time.UnixMilli(r.next + interval).Add(overlap)
+		if !at.After(now) {
+			at = now.Add(l.c.cfg.PollInterval)
+		}
+		return task{}, at, false
+	}
+	return task{g, slow, r.next, min(to, r.next+max(r.span, interval))}, now, true
+}
+
+// adapt chooses the span of the next window by what this one held, so that a
+// window has about WindowPages pages.
+func (r *reading) adapt(span, bytes, events int64, pages int) {
+	full := max(bytes*pageEvents, events*pageBytes) // in 1/(pageBytes*pageEvents) pages
+	const page = pageBytes * pageEvents
+	var want int64
+	if full == 0 {
+		want = 4 * max(span, r.span)
+	} else {
+		want = int64(float64(span) * float64(pages) * page / float64(full))
+	}
+	if span < r.span && want >= r.span {
+		return // too short a window to tell that more would fit
+	}
+	want = min(want, 4*max(span, r.span))
+	r.span = max(minSpan.Milliseconds(), min(want, maxSpan.Milliseconds()))
+}
+
+// closeIdle closes the calls that only groups in trouble could add to.
+func (l *lane) closeIdle(now time.Time) {
+	if now.Sub(l.idled) < l.c.cfg.PollInterval {
+		return
+	}
+	l.idled = now
+	l.assemblers[fast].CloseIdle(l.c.horizon(now))
+	l.assemblers[slow].CloseIdle(now.Add(-l.c.cfg.Overlap).UnixMilli())
+	l.collect()
+}

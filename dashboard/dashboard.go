@@ -1,0 +1,303 @@
+// Package dashboard is Gatehouse in the browser: pages rendered on the server
+// that read without JavaScript, one small script of our own that keeps them
+// live, and charts drawn as SVG. Nothing comes from another server, so the
+// content security policy can forbid everything else.
+package dashboard
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"html/template"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/klauspost/compress/gzhttp"
+
+	"github.com/gatehouse-project/gatehouse/collect"
+	"github.com/gatehouse-project/gatehouse/estate"
+	"github.com/gatehouse-project/gatehouse/identity"
+	"github.com/gatehouse-project/gatehouse/inventory"
+)
+
+//go:embed templates assets
+var files embed.FS
+
+// readTimeout bounds the reads of one page.
+const readTimeout = 10 * time.Second
+
+// Options are what the pages read from.
+type Options struct {
+	Inventory inventory.Reader
+	// Health is the running collector's; nil where this process collects nothing.
+	Health func() collect.Health
+	// Estate returns the last discovery, or nil if there was none yet. It is
+	// asked for every page and so should be quick.
+	Estate func(ctx context.Context) (*estate.Snapshot, error)
+	// BasePath is where the dashboard stands ("/gatehouse"); empty: at the root.
+	// The API is looked for at BasePath + "/api/v1".
+	BasePath string
+	Clock    func() time.Time // nil: time.Now
+	Version  string
+	// Notice is shown on every page: what the demo plays, say. Empty: none.
+	Notice string
+	Logger *slog.Logger // nil: silent
+}
+
+type server struct {
+	Options
+	pages  map[string]*template.Template
+	assets string // a digest of the assets, so that browsers may keep them
+}
+
+var pageNames = []string{"overview", "inventory", "endpoint", "sources", "estate", "message", "signin"}
+
+// New returns the handler of the pages and their assets.
+func New(o Options) http.Handler {
+	s := newServer(o)
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", s.overview)
+	mux.HandleFunc("GET /inventory", s.inventory)
+	mux.HandleFunc("GET /inventory/{id}", s.endpoint)
+	mux.HandleFunc("GET /sources", s.sources)
+	mux.HandleFunc("GET /estate", s.estatePage)
+	mux.HandleFunc("GET /search", s.search)
+	mux.HandleFunc("POST /theme", s.theme)
+	mux.Handle("GET /assets/", s.assetFiles())
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		s.message(w, r, http.StatusNotFound, "There is no such page", "The address may be of a page that is gone.")
+	})
+	zip, err := gzhttp.NewWrapper(gzhttp.MinSize(1024))
+	if err != nil {
+		panic("dashboard: gzip options: " + err.Error()) // constant options: a mistake in this file
+	}
+	h := zip(http.MaxBytesHandler(mux, 64<<10))
+	if s.BasePath == "" {
+		return h
+	}
+	return http.StripPrefix(s.BasePath, h)
+}
+
+// SignIn returns the page that asks for the admin token, for
+// identity.Options.SignIn.
+func SignIn(o Options) func(http.ResponseWriter, *http.Request, identity.SignInPage) {
+	s := newServer(o)
+	return func(w http.ResponseWriter, r *http.Request, p identity.SignInPage) {
+		s.execute(w, r, "signin", s.shell(r, "Sign in", "", p))
+	}
+}
+
+func newServer(o Options) *server {
+	o.BasePath = strings.TrimSuffix(o.BasePath, "/")
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	s := &server{Options: o, pages: make(map[string]*template.Template, len(pageNames)), assets: digestOf("assets")}
+	base := template.Must(template.New("shell.html").Funcs(functions).ParseFS(files, "templates/shell.html", "templates/parts.html"))
+	for _, name := range pageNames {
+		s.pages[name] = template.Must(template.Must(base.Clone()).ParseFS(files, "templates/"+name+".html"))
+	}
+	return s
+}
+
+func digestOf(dir string) string {
+	h := sha256.New()
+	_ = fs.WalkDir(files, dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := files.ReadFile(path)
+		_, _ = h.Write(b)
+		return err
+	})
+	return hex.EncodeToString(h.Sum(nil)[:6])
+}
+
+func (s *server) assetFiles() http.Handler {
+	serve := http.FileServerFS(files)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/") {
+			http.NotFound(w, r)
+			return
+		}
+		if r.URL.Query().Get("v") == s.assets {
+			w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
+		}
+		serve.ServeHTTP(w, r)
+	})
+}
+
+// page is what every template gets.
+type page struct {
+	Title   string
+	Here    string // the path of the section in the rail
+	Nav     []navGroup
+	Place   []crumb
+	Search  string
+	Base    string
+	Assets  string
+	Theme   string // auto, light or dark
+	Back    string // this page's address, to come back to
+	Person  identity.Person
+	Version string
+	Notice  string
+	Now     time.Time
+	Data    any
+}
+
+type navGroup struct {
+	Title string
+	Items []navItem
+}
+
+type navItem struct {
+	Title, Path, Icon string
+	Here              bool
+}
+
+// crumb is a step of the place that a page shows; the last has no link.
+type crumb struct {
+	Title, Link, Hint string
+}
+
+// rail lists the sections that exist, in the order of the three jobs.
+var rail = []navGroup{
+	{"", []navItem{{Title: "Overview", Path: "/", Icon: "overview"}}},
+	{"Watch", []navItem{
+		{Title: "Estate", Path: "/estate", Icon: "estate"},
+		{Title: "Inventory", Path: "/inventory", Icon: "inventory"},
+		{Title: "Sources", Path: "/sources", Icon: "sources"},
+	}},
+}
+
+func (s *server) shell(r *http.Request, title, here string, data any) *page {
+	p := &page{
+		Title: title, Here: here, Base: s.BasePath, Assets: s.assets, Theme: themeOf(r), Back: s.BasePath + r.URL.RequestURI(),
+		Person: identity.FromContext(r.Context()), Version: s.Version, Notice: s.Notice, Now: s.Clock().UTC(), Data: data,
+	}
+	for _, g := range rail {
+		ng := navGroup{Title: g.Title}
+		for _, it := range g.Items {
+			it.Here = it.Path == here
+			it.Path = s.BasePath + it.Path
+			ng.Items = append(ng.Items, it)
+		}
+		p.Nav = append(p.Nav, ng)
+	}
+	return p
+}
+
+// render writes a page; status 0 is 200.
+func (s *server) render(w http.ResponseWriter, r *http.Request, status int, name string, p *page) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Add("Vary", "Cookie")
+	if status != 0 {
+		w.WriteHeader(status)
+	}
+	s.execute(w, r, name, p)
+}
+
+// execute renders whole before it writes, so that a mistake in a template does
+// not leave half a page.
+func (s *server) execute(w http.ResponseWriter, r *http.Request, name string, p *page) {
+	var b bytes.Buffer
+	if err := s.pages[name].ExecuteTemplate(&b, "shell.html", p); err != nil {
+		s.Logger.ErrorContext(r.Context(), "rendering a page failed", "page", name, "error", err)
+		http.Error(w, "this page could not be rendered; Gatehouse's log says why", http.StatusInternalServerError)
+		return
+	}
+	_, _ = w.Write(visible(b.Bytes()))
+}
+
+type messageData struct{ Title, Text string }
+
+func (s *server) message(w http.ResponseWriter, r *http.Request, status int, title, text string) {
+	s.render(w, r, status, "message", s.shell(r, title, "", messageData{title, text}))
+}
+
+// unavailable shows that a read failed, and logs why.
+func (s *server) unavailable(w http.ResponseWriter, r *http.Request, what string, err error) {
+	s.Logger.ErrorContext(r.Context(), "dashboard read failed", "what", what, "error", err)
+	s.message(w, r, http.StatusServiceUnavailable, what+" could not be read",
+		"The store did not answer in time or failed. Gatehouse's log says why; reload this page to try again.")
+}
+
+func (s *server) health() collect.Health {
+	if s.Health == nil {
+		return collect.Health{}
+	}
+	return s.Health()
+}
+
+// estate returns the last discovery; nil if there is none or it cannot be read,
+// for no page but its own needs it.
+func (s *server) estate(ctx context.Context) *estate.Snapshot {
+	if s.Estate == nil {
+		return nil
+	}
+	snap, err := s.Estate(ctx)
+	if err != nil {
+		s.Logger.ErrorContext(ctx, "dashboard read failed", "what", "the estate", "error", err)
+		return nil
+	}
+	return snap
+}
+
+const themeCookie = "gatehouse_theme"
+
+func themeOf(r *http.Request) string {
+	if c, err := r.Cookie(themeCookie); err == nil && (c.Value == "light" || c.Value == "dark") {
+		return c.Value
+	}
+	return "auto"
+}
+
+// theme keeps the choice of light or dark; the script does the same without
+// leaving the page.
+func (s *server) theme(w http.ResponseWriter, r *http.Request) {
+	c := &http.Cookie{Name: themeCookie, Value: r.PostFormValue("theme"), Path: "/", MaxAge: 365 * 24 * 3600, SameSite: http.SameSiteStrictMode, Secure: r.TLS != nil}
+	if c.Value != "light" && c.Value != "dark" {
+		c.Value, c.MaxAge = "", -1
+	}
+	http.SetCookie(w, c)
+	back := r.PostFormValue("back")
+	if u, err := url.Parse(back); err != nil || u.Host != "" || u.Scheme != "" || !strings.HasPrefix(back, "/") ||
+		strings.HasPrefix(back, "//") || strings.Contains(back, `\`) {
+		back = s.BasePath + "/" // not to another site
+	}
+	http.Redirect(w, r, back, http.StatusSeeOther)
+}
+
+// search jumps: to a section by its name, to the one endpoint that matches, or
+// to the list of those that do.
+func (s *server) search(w http.ResponseWriter, r *http.Request) {
+	q := strings.TrimSpace(r.URL.Query().Get("q"))
+	to := s.BasePath + "/inventory"
+	if q != "" {
+		to += "?q=" + url.QueryEscape(q)
+	}
+	for _, g := range rail {
+		for _, it := range g.Items {
+			if strings.EqualFold(it.Title, q) {
+				http.Redirect(w, r, s.BasePath+it.Path, http.StatusSeeOther)
+				return
+			}
+		}
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), readTimeout)
+	defer cancel()
+	if found, err := s.Inventory.Endpoints(ctx, inventory.Query{Search: q, Limit: 1}); q != "" && err == nil && found.Total == 1 {
+		to = s.BasePath + "/inventory/" + url.PathEscape(found.Endpoints[0].ID)
+	}
+	http.Redirect(w, r, to, http.StatusSeeOther)
+}

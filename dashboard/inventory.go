@@ -1,0 +1,182 @@
+package dashboard
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-project/gatehouse/inventory"
+)
+
+// rowsPerPage keeps a page well under 100 KB compressed.
+const rowsPerPage = 100
+
+type inventoryData struct {
+	Query     string
+	Choices   []choice
+	Chips     []chip
+	Headings  []heading
+	Rows      []inventory.Endpoint
+	Names     map[string]string
+	Total     int
+	First     int
+	Last      int
+	Next      string
+	ToFirst   string
+	CSV, JSON string
+	Clear     string
+	Hidden    []option // what the filter form must carry on
+	Waiting   bool     // nothing at all has been seen yet
+	Collector completeness
+}
+
+// chip is a filter in force and the address without it.
+type chip struct{ Title, Value, Without string }
+
+var inventoryColumns = []column{
+	{"Endpoint", "method and route template", "route", "asc", ""},
+	{"API · stage", "", "", "", ""},
+	{"Account · region", "", "", "", ""},
+	{"Seen", "how much of its calls the logs showed, at best", "", "", ""},
+	{"Calls", "since it was first seen", "calls", "desc", "n"},
+	{"Errors", "share of calls answered with 4xx or 5xx", "errors", "desc", "n"},
+	{"p95", "95 of 100 calls were answered within this time", "latency", "desc", "n"},
+	{"Callers", "distinct principals, estimated", "callers", "desc", "n"},
+	{"Last hour", "calls a minute", "", "", ""},
+	{"Last seen", "", "last_seen", "desc", "n"},
+	{"First seen", "", "first_seen", "desc", "n wide"},
+}
+
+func (s *server) inventory(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), readTimeout)
+	defer cancel()
+	v := r.URL.Query()
+	now := s.Clock().UTC()
+	path := s.BasePath + "/inventory"
+	q := queryOf(v, now)
+	q.Limit = rowsPerPage
+	found, err := s.Inventory.Endpoints(ctx, q)
+	if err != nil {
+		s.unavailable(w, r, "The inventory", err)
+		return
+	}
+	snap := s.estate(ctx)
+	d := inventoryData{
+		Query: q.Search, Rows: found.Endpoints, Total: found.Total, Names: accountNames(snap),
+		Headings: headings(path, v, inventoryColumns),
+		CSV:      s.exportLink("endpoints.csv", v, q), JSON: s.exportLink("endpoints.json", v, q), Clear: path,
+	}
+	d.First = min(offset(v)+1, found.Total)
+	d.Last = min(d.First-1+len(found.Endpoints), found.Total)
+	if found.Next != "" {
+		d.Next = with(path, v, "cursor", found.Next, "at", strconv.Itoa(d.Last))
+	}
+	if v.Get("cursor") != "" {
+		d.ToFirst = with(path, v, "cursor", "", "at", "")
+	}
+	if err := s.choices(ctx, &d, q, v); err != nil {
+		s.unavailable(w, r, "The inventory", err)
+		return
+	}
+	if found.Total == 0 {
+		h := s.health()
+		d.Collector = judge(&h, s.Health != nil, snap)
+		d.Waiting = len(d.Chips) == 0
+	}
+	p := s.shell(r, "Inventory", "/inventory", &d)
+	p.Search = q.Search
+	p.Place = s.place(d.Names, v.Get("account"), v.Get("region"), v.Get("api"), apiName(&d), v.Get("stage"))
+	s.render(w, r, 0, "inventory", p)
+}
+
+// choices fills in the filters: each counts what it offers under the others.
+func (s *server) choices(ctx context.Context, d *inventoryData, q inventory.Query, v url.Values) error {
+	path := s.BasePath + "/inventory"
+	all, err := s.Inventory.Facets(ctx, q)
+	if err != nil {
+		return err
+	}
+	if q.Search != "" {
+		d.Chips = append(d.Chips, chip{"Search", q.Search, with(path, v, "q", "", "cursor", "", "at", "")})
+	}
+	for _, key := range filterKeys {
+		f, chosen := all, v.Get(key)
+		if chosen != "" && key != "new" {
+			if f, err = s.Inventory.Facets(ctx, without(q, key)); err != nil {
+				return err
+			}
+		}
+		name := func(value string) string {
+			if key == "account" {
+				if n := d.Names[value]; n != "" {
+					return n + " " + value
+				}
+			}
+			return value
+		}
+		c := choice{Key: key, Title: filterTitles[key], Chosen: chosen, Options: optionsOf(f, key, chosen, name)}
+		d.Choices = append(d.Choices, c)
+		if chosen != "" {
+			value := name(chosen)
+			for _, o := range c.Options {
+				if o.Chosen {
+					value = o.Title
+				}
+			}
+			d.Chips = append(d.Chips, chip{c.Title, value, with(path, v, key, "", "cursor", "", "at", "")})
+		}
+	}
+	for _, key := range []string{"sort", "order"} {
+		if value := v.Get(key); value != "" {
+			d.Hidden = append(d.Hidden, option{Title: key, Value: value})
+		}
+	}
+	return nil
+}
+
+// exportLink leads to the API's export of exactly what is filtered.
+func (s *server) exportLink(file string, v url.Values, q inventory.Query) string {
+	c := url.Values{}
+	for _, key := range append([]string{"q", "sort", "order"}, filterKeys...) {
+		if value := v.Get(key); value != "" && key != "new" {
+			c.Set(key, value)
+		}
+	}
+	if !q.Since.IsZero() {
+		c.Set("since", q.Since.Format(time.RFC3339))
+	}
+	return with(s.BasePath+"/api/v1/"+file, c)
+}
+
+// apiName is the name of the API that the rows are filtered by.
+func apiName(d *inventoryData) string {
+	if len(d.Rows) > 0 {
+		return d.Rows[0].APIName
+	}
+	return ""
+}
+
+// place is organization › account › region › API › stage; each step leads to
+// the inventory of all below it.
+func (s *server) place(names map[string]string, account, region, api, apiName, stage string) []crumb {
+	v := url.Values{}
+	path := s.BasePath + "/inventory"
+	out := []crumb{{Title: "Organization", Link: path}}
+	for _, step := range []struct{ key, value, title string }{
+		{"account", account, names[account]}, {"region", region, ""}, {"api", api, apiName}, {"stage", stage, ""},
+	} {
+		if step.value == "" {
+			continue
+		}
+		v.Set(step.key, step.value)
+		title := step.title
+		if title == "" {
+			title = step.value
+		}
+		out = append(out, crumb{Title: title, Link: with(path, v), Hint: strings.TrimSpace(filterTitles[step.key] + " " + step.value)})
+	}
+	return out
+}

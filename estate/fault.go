@@ -1,0 +1,117 @@
+package estate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/gatehouse-project/gatehouse/account"
+)
+
+// read names one kind of read: the operation, for people, and the IAM action
+// and resource that allow it. API Gateway's control plane has no action per
+// operation: every read is apigateway:GET on a path.
+type read struct {
+	operation string
+	action    string
+	resource  string // an ARN with %[1]s partition, %[2]s region, %[3]s account
+}
+
+var (
+	readRestAPIs      = read{"apigateway:GetRestApis", "apigateway:GET", "arn:%[1]s:apigateway:%[2]s::/restapis"}
+	readStages        = read{"apigateway:GetStages", "apigateway:GET", "arn:%[1]s:apigateway:%[2]s::/restapis/*/stages"}
+	readResources     = read{"apigateway:GetResources", "apigateway:GET", "arn:%[1]s:apigateway:%[2]s::/restapis/*/resources"}
+	readAuthorizers   = read{"apigateway:GetAuthorizers", "apigateway:GET", "arn:%[1]s:apigateway:%[2]s::/restapis/*/authorizers"}
+	readAccount       = read{"apigateway:GetAccount", "apigateway:GET", "arn:%[1]s:apigateway:%[2]s::/account"}
+	readAPIs          = read{"apigatewayv2:GetApis", "apigateway:GET", "arn:%[1]s:apigateway:%[2]s::/apis"}
+	readV2Stages      = read{"apigatewayv2:GetStages", "apigateway:GET", "arn:%[1]s:apigateway:%[2]s::/apis/*/stages"}
+	readV2Routes      = read{"apigatewayv2:GetRoutes", "apigateway:GET", "arn:%[1]s:apigateway:%[2]s::/apis/*/routes"}
+	readV2Integration = read{"apigatewayv2:GetIntegrations", "apigateway:GET", "arn:%[1]s:apigateway:%[2]s::/apis/*/integrations"}
+	readV2Authorizers = read{"apigatewayv2:GetAuthorizers", "apigateway:GET", "arn:%[1]s:apigateway:%[2]s::/apis/*/authorizers"}
+	readLogGroups     = read{"logs:DescribeLogGroups", "logs:DescribeLogGroups", "arn:%[1]s:logs:%[2]s:%[3]s:log-group:*"}
+)
+
+// place is where reads are made.
+type place struct {
+	target account.Target
+	region string
+}
+
+// fault tells what a read that failed means; subject says of what it was, and
+// may be empty.
+func (p place) fault(r read, subject string, err error) Fault {
+	f := Fault{What: r.operation, Error: account.Text(err), Mend: p.mend(r, err)}
+	if subject != "" {
+		f.What += " of " + subject
+	}
+	return f
+}
+
+func (p place) mend(r read, err error) string {
+	var mender interface{ Mend() string }
+	if errors.As(err, &mender) {
+		return mender.Mend()
+	}
+	who := "the credentials of account " + p.target.Account
+	if p.target.RoleARN != "" {
+		who = p.target.RoleARN
+	}
+	switch account.Classify(err) {
+	case account.Denied:
+		resource := fmt.Sprintf(r.resource, account.PartitionOf(p.region), p.region, p.target.Account)
+		return fmt.Sprintf("allow %s on %s to %s; where the policy allows it already, a service control policy forbids it, "+
+			"or the region %s is not enabled in the account", r.action, resource, who, p.region)
+	case account.Throttled:
+		return "AWS throttles the calls: the next discovery tries again; if it stays, other programs use the quota of the account"
+	case account.Expired:
+		return "the credentials ended in the middle or the clock is wrong: the next discovery renews them; if it stays, check the clock"
+	case account.Transient, account.Cut:
+		return "the next discovery tries again; if it stays, check the network, AWS_ENDPOINT_URL and AWS's health dashboard"
+	case account.Gone:
+		return "it was deleted in the middle of the discovery; the next one will not find it"
+	case account.ClassNone, account.Invalid, account.Canceled:
+	}
+	return ""
+}
+
+// addFault adds f once: two reads of the same kind that fail alike are one.
+func addFault(faults []Fault, f Fault) []Fault {
+	if slices.Contains(faults, f) {
+		return faults
+	}
+	return append(faults, f)
+}
+
+// maxPages bounds a listing that its service never ends.
+const maxPages = 10_000
+
+// all reads every page of a listing. What was read before an error is returned
+// with it. A token that comes twice in a row would be followed for ever and is
+// an error.
+func all[T any](ctx context.Context, page func(ctx context.Context, token *string) ([]T, *string, error)) ([]T, error) {
+	var items []T
+	var token *string
+	for range maxPages {
+		got, next, err := page(ctx, token)
+		if err != nil {
+			return items, err
+		}
+		items = append(items, got...)
+		if next == nil || *next == "" {
+			return items, nil
+		}
+		if token != nil && *token == *next {
+			return items, fmt.Errorf("the listing gives the same token %q again and does not end", clip(*next))
+		}
+		token = next
+	}
+	return items, fmt.Errorf("the listing does not end after %d pages", maxPages)
+}
+
+func clip(s string) string {
+	if len(s) > 20 {
+		return s[:20] + "…"
+	}
+	return s
+}

@@ -1,0 +1,143 @@
+package estate
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
+)
+
+const (
+	restGroupPrefix = "API-Gateway-Execution-Logs"
+	v2GroupPrefix   = "/aws/apigateway/"
+	// welcomeGroup is where API Gateway notes that it may write logs; no call is
+	// ever in it.
+	welcomeGroup = "/aws/apigateway/welcome"
+
+	// groupPage is the largest page of DescribeLogGroups.
+	groupPage = 50
+)
+
+// logGroups lists API Gateway's own log groups and those that the stages name.
+// The second result is false where a listing failed, so that a group that is
+// not among them may exist all the same.
+func (r *regionReader) logGroups(ctx context.Context, apis []API) (groups []LogGroup, known bool) {
+	known = true
+	for _, prefix := range []string{restGroupPrefix, v2GroupPrefix} {
+		found, err := r.describe(ctx, prefix)
+		if err != nil {
+			known = false
+			r.failed(readLogGroups, "", err)
+		}
+		groups = append(groups, found...)
+	}
+	for _, name := range r.namedGroups(apis) {
+		if slices.ContainsFunc(groups, func(g LogGroup) bool { return g.Name == name }) {
+			continue
+		}
+		group, err := r.lookup(ctx, name)
+		switch {
+		case err != nil:
+			known = false
+			r.failed(readLogGroups, "", err)
+		case group != nil:
+			groups = append(groups, *group)
+		}
+	}
+	groups = slices.DeleteFunc(groups, func(g LogGroup) bool { return g.Name == welcomeGroup })
+	slices.SortFunc(groups, func(a, b LogGroup) int { return cmp.Compare(a.Name, b.Name) })
+	return groups, known
+}
+
+// namedGroups returns the access-log groups of this account and region that
+// the stages name, each once.
+func (r *regionReader) namedGroups(apis []API) []string {
+	var names []string
+	for i := range apis {
+		for j := range apis[i].Stages {
+			account, region, name, ok := parseGroupARN(apis[i].Stages[j].AccessLogARN)
+			if ok && account == r.target.Account && region == r.region {
+				names = append(names, name)
+			}
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+func (r *regionReader) describe(ctx context.Context, prefix string) ([]LogGroup, error) {
+	items, err := all(ctx, func(ctx context.Context, token *string) ([]types.LogGroup, *string, error) {
+		out, err := r.logs.DescribeLogGroups(ctx, &cloudwatchlogs.DescribeLogGroupsInput{
+			LogGroupNamePrefix: aws.String(prefix), Limit: aws.Int32(groupPage), NextToken: token,
+		})
+		if err != nil {
+			return nil, nil, err
+		}
+		return out.LogGroups, out.NextToken, nil
+	})
+	groups := make([]LogGroup, 0, len(items))
+	for i := range items {
+		groups = append(groups, logGroup(&items[i]))
+	}
+	return groups, err
+}
+
+// lookup finds one group by its exact name, or nil. The listing is in the order
+// of the names, and a name comes before all longer names that it begins: the
+// first page is enough.
+func (r *regionReader) lookup(ctx context.Context, name string) (*LogGroup, error) {
+	out, err := r.logs.DescribeLogGroups(ctx, &cloudwatchlogs.DescribeLogGroupsInput{
+		LogGroupNamePrefix: aws.String(name), Limit: aws.Int32(groupPage),
+	})
+	if err != nil {
+		return nil, err
+	}
+	for i := range out.LogGroups {
+		if aws.ToString(out.LogGroups[i].LogGroupName) == name {
+			group := logGroup(&out.LogGroups[i])
+			return &group, nil
+		}
+	}
+	return nil, nil //nolint:nilnil // a group that does not exist is no error
+}
+
+func logGroup(g *types.LogGroup) LogGroup {
+	group := LogGroup{
+		Name:          aws.ToString(g.LogGroupName),
+		ARN:           strings.TrimSuffix(aws.ToString(g.Arn), ":*"),
+		RetentionDays: aws.ToInt32(g.RetentionInDays),
+		KMSKey:        aws.ToString(g.KmsKeyId),
+		Class:         string(g.LogGroupClass),
+		Bytes:         aws.ToInt64(g.StoredBytes),
+	}
+	if g.CreationTime != nil {
+		group.Created = time.UnixMilli(*g.CreationTime).UTC()
+	}
+	return group
+}
+
+// setAccessLog sets where the stage writes access logs. A Firehose stream has
+// an ARN but no log group.
+func (s *Stage) setAccessLog(arn, format string) {
+	s.AccessLogARN = strings.TrimSuffix(arn, ":*")
+	s.AccessFormat = format
+	if _, _, name, ok := parseGroupARN(arn); ok {
+		s.AccessGroup = name
+	}
+}
+
+// parseGroupARN splits the ARN of a log group, with or without the ":*" that
+// CloudWatch adds to some.
+func parseGroupARN(arn string) (account, region, name string, ok bool) {
+	fields := strings.SplitN(arn, ":", 7)
+	if len(fields) != 7 || fields[0] != "arn" || fields[2] != "logs" || fields[5] != "log-group" {
+		return "", "", "", false
+	}
+	name, _, _ = strings.Cut(fields[6], ":")
+	return fields[4], fields[3], name, name != ""
+}

@@ -1,0 +1,392 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-project/gatehouse/inventory"
+	"github.com/gatehouse-project/gatehouse/transaction"
+)
+
+// order is how one Query.Sort is asked for: the columns that decide, in order.
+// The id comes last everywhere, so that no two endpoints are equal and a page
+// goes on exactly where the one before ended.
+type order struct {
+	columns []string
+	value   func(e *inventory.Endpoint) []any
+}
+
+var orders = map[string]order{
+	"route": {
+		[]string{"e.route", "e.method", "e.id"},
+		func(e *inventory.Endpoint) []any { return []any{e.Route, e.Method, e.ID} },
+	},
+	"calls": {
+		[]string{"e.calls", "e.id"},
+		func(e *inventory.Endpoint) []any { return []any{e.Calls, e.ID} },
+	},
+	"errors": {
+		[]string{"(e.errors_4xx + e.errors_5xx)", "e.id"},
+		func(e *inventory.Endpoint) []any { return []any{e.Errors4xx + e.Errors5xx, e.ID} },
+	},
+	"last_seen": {
+		[]string{"e.last_seen", "e.id"},
+		func(e *inventory.Endpoint) []any { return []any{e.LastSeen.UnixMilli(), e.ID} },
+	},
+	"first_seen": {
+		[]string{"e.first_seen", "e.id"},
+		func(e *inventory.Endpoint) []any { return []any{e.FirstSeen.UnixMilli(), e.ID} },
+	},
+	"latency": {
+		[]string{"e.latency_p95", "e.id"},
+		func(e *inventory.Endpoint) []any { return []any{e.LatencyP95, e.ID} },
+	},
+	"callers": {
+		[]string{"e.callers", "e.id"},
+		func(e *inventory.Endpoint) []any { return []any{e.Callers, e.ID} },
+	},
+}
+
+// cursor is what Page.Next holds: the order it belongs to and the values of the
+// last endpoint of the page.
+type cursor struct {
+	Sort  string `json:"s"`
+	Down  bool   `json:"d,omitempty"`
+	After []any  `json:"a"`
+}
+
+func (c cursor) String() string {
+	// Strings and numbers always encode.
+	b, _ := json.Marshal(c)
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+func parseCursor(text, sort string, down bool, o order) (cursor, error) {
+	var c cursor
+	b, err := base64.RawURLEncoding.DecodeString(text)
+	if err == nil {
+		d := json.NewDecoder(strings.NewReader(string(b)))
+		d.UseNumber() // a float64 would round large counts
+		err = d.Decode(&c)
+	}
+	if err != nil {
+		return c, fmt.Errorf("%w: the cursor is damaged", inventory.ErrInvalidQuery)
+	}
+	if c.Sort != sort || c.Down != down || len(c.After) != len(o.columns) {
+		return c, fmt.Errorf("%w: the cursor belongs to another order", inventory.ErrInvalidQuery)
+	}
+	for i, v := range c.After {
+		switch v := v.(type) {
+		case string:
+		case json.Number:
+			if n, err := v.Int64(); err == nil {
+				c.After[i] = n
+			} else if f, err := v.Float64(); err == nil {
+				c.After[i] = f
+			}
+		default:
+			return c, fmt.Errorf("%w: the cursor is damaged", inventory.ErrInvalidQuery)
+		}
+	}
+	return c, nil
+}
+
+// filter is a WHERE clause under construction.
+type filter struct {
+	terms []string
+	args  []any
+}
+
+func (f *filter) add(term string, args ...any) {
+	f.terms = append(f.terms, term)
+	f.args = append(f.args, args...)
+}
+
+func (f *filter) equal(column, value string) {
+	if value != "" {
+		f.add(column+" = ?", value)
+	}
+}
+
+func (f *filter) where() string {
+	if len(f.terms) == 0 {
+		return ""
+	}
+	return " WHERE " + strings.Join(f.terms, " AND ")
+}
+
+// text adds the filters that are no facets.
+func (f *filter) text(q *inventory.Query) {
+	if q.Search != "" {
+		like := "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(q.Search) + "%"
+		f.add(`(e.method || ' ' || e.route LIKE ? ESCAPE '\' OR s.api_id LIKE ? ESCAPE '\' OR s.api_name LIKE ? ESCAPE '\')`,
+			like, like, like)
+	}
+	if !q.Since.IsZero() {
+		f.add("e.first_seen >= ?", q.Since.UnixMilli())
+	}
+}
+
+func (f *filter) query(q *inventory.Query) {
+	f.equal("s.account", q.Account)
+	f.equal("s.region", q.Region)
+	f.equal("s.api_id", q.APIID)
+	f.equal("s.stage", q.Stage)
+	f.equal("s.api_type", string(q.APIType))
+	f.equal("e.method", q.Method)
+	f.equal("e.visibility", string(q.Visibility))
+	f.text(q)
+}
+
+const (
+	defaultLimit = 100
+	maxLimit     = 1000
+)
+
+// Endpoints returns a page of the endpoints that q chooses. The latency order
+// is by the 95th percentile.
+func (s *Store) Endpoints(ctx context.Context, q inventory.Query) (inventory.Page, error) {
+	page := inventory.Page{Endpoints: []inventory.Endpoint{}}
+	sort := q.Sort
+	if sort == "" {
+		sort = "route"
+	}
+	o, ok := orders[sort]
+	if !ok {
+		return page, fmt.Errorf("%w: unknown order %q", inventory.ErrInvalidQuery, q.Sort)
+	}
+	limit := q.Limit
+	switch {
+	case limit == 0:
+		limit = defaultLimit
+	case limit > maxLimit:
+		limit = maxLimit
+	case limit < 0:
+		limit = -1 // all, as SQLite says it too
+	}
+	var f filter
+	f.query(&q)
+	err := s.view(ctx, "reading endpoints", func(tx *sql.Tx) error {
+		err := tx.QueryRowContext(ctx, `SELECT count(*) FROM endpoints e`+joinStages(&f)+f.where(), f.args...).Scan(&page.Total)
+		if err != nil {
+			return err
+		}
+		return s.page(ctx, tx, &page, &f, o, cursor{Sort: sort, Down: q.Descending}, q.Cursor, limit)
+	})
+	return page, err
+}
+
+// joinStages spares the count of everything the join.
+func joinStages(f *filter) string {
+	if strings.Contains(f.where(), "s.") {
+		return " JOIN stages s ON s.id = e.stage_id"
+	}
+	return ""
+}
+
+func (s *Store) page(
+	ctx context.Context, tx *sql.Tx, page *inventory.Page, f *filter, o order, next cursor, after string, limit int,
+) error {
+	direction, compare := "", ">"
+	if next.Down {
+		direction, compare = " DESC", "<"
+	}
+	if after != "" {
+		c, err := parseCursor(after, next.Sort, next.Down, o)
+		if err != nil {
+			return err
+		}
+		marks := strings.TrimSuffix(strings.Repeat("?,", len(o.columns)), ",")
+		f.add("("+strings.Join(o.columns, ",")+") "+compare+" ("+marks+")", c.After...)
+	}
+	ask := limit
+	if limit > 0 {
+		ask = limit + 1 // one more tells whether there is a next page
+	}
+	// The wanted IDs come first and the rest of their columns after: a sort
+	// then carries the keys alone.
+	query := `SELECT ` + endpointColumns + `, t.minutes
+		FROM (SELECT e.id AS wanted FROM endpoints e` + joinStages(f) + f.where() +
+		` ORDER BY ` + strings.Join(o.columns, direction+", ") + direction + ` LIMIT ?)
+		CROSS JOIN endpoints e ON e.id = wanted CROSS JOIN stages s ON s.id = e.stage_id
+		CROSS JOIN endpoint_states t ON t.endpoint = e.id
+		ORDER BY ` + strings.Join(o.columns, direction+", ") + direction
+	now := s.clock()
+	return each(ctx, tx, query, append(f.args, ask), func(rows *sql.Rows) error {
+		if limit > 0 && len(page.Endpoints) == limit {
+			next.After = o.value(&page.Endpoints[limit-1])
+			page.Next = next.String()
+			return nil
+		}
+		var e inventory.Endpoint
+		var minutes sql.RawBytes
+		err := scanEndpoint(rows, &e, &minutes)
+		if err == nil {
+			e.Recent, err = inventory.DecodeRecent(minutes, now)
+		}
+		page.Endpoints = append(page.Endpoints, e)
+		return err
+	})
+}
+
+// Endpoint returns one endpoint whole, or an error that wraps
+// inventory.ErrNotFound.
+func (s *Store) Endpoint(ctx context.Context, id string) (d *inventory.Detail, err error) {
+	err = s.view(ctx, "reading endpoint "+id, func(tx *sql.Tx) error {
+		var e inventory.Endpoint
+		var state, minutes []byte
+		// An endpoint that exists goes before an alias of the same ID.
+		row := tx.QueryRowContext(ctx, `SELECT `+endpointColumns+`, t.state, t.minutes
+			FROM endpoints e JOIN stages s ON s.id = e.stage_id JOIN endpoint_states t ON t.endpoint = e.id
+			WHERE e.id = ?1 OR e.id = (SELECT target FROM endpoint_aliases WHERE id = ?1)
+			ORDER BY e.id = ?1 DESC LIMIT 1`, id)
+		if err := scanEndpoint(row, &e, &state, &minutes); err != nil {
+			return err
+		}
+		if e.Recent, err = inventory.DecodeRecent(minutes, s.clock()); err != nil {
+			return err
+		}
+		var keys []string
+		if d, keys, err = inventory.NewDetail(e, state); err != nil {
+			return err
+		}
+		d.Samples, err = samples(ctx, tx, keys)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+func samples(ctx context.Context, tx *sql.Tx, keys []string) ([]*transaction.Transaction, error) {
+	out := []*transaction.Transaction{}
+	for _, key := range keys {
+		err := each(ctx, tx, `SELECT body FROM samples WHERE key = ?`, []any{key}, func(rows *sql.Rows) error {
+			var body sql.RawBytes
+			if err := rows.Scan(&body); err != nil {
+				return err
+			}
+			t := new(transaction.Transaction)
+			if err := json.Unmarshal(body, t); err != nil {
+				return fmt.Errorf("sample %s: %w", key, err)
+			}
+			out = append(out, t)
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// Facets counts the endpoints by the values of every filter. The database
+// groups by stage, method and visibility, which one index answers, and the few
+// thousand groups are told apart here.
+func (s *Store) Facets(ctx context.Context, q inventory.Query) (*inventory.Facets, error) {
+	out := &inventory.Facets{
+		Accounts: map[string]int{}, Regions: map[string]int{}, APIs: map[string]int{}, Stages: map[string]int{},
+		Methods: map[string]int{}, APITypes: map[transaction.APIType]int{}, Visibilities: map[transaction.Visibility]int{},
+	}
+	err := s.view(ctx, "reading facets", func(tx *sql.Tx) error {
+		stages := map[int64]inventory.StageKey{}
+		saved, err := savedStages(ctx, tx)
+		if err != nil {
+			return err
+		}
+		for i := range saved {
+			stages[stageID(saved[i].StageKey)] = saved[i].StageKey
+		}
+		var f filter
+		f.text(&q)
+		query := `SELECT e.stage_id, e.method, e.visibility, count(*) FROM endpoints e` + joinStages(&f) + f.where() +
+			` GROUP BY e.stage_id, e.method, e.visibility`
+		return each(ctx, tx, query, f.args, func(rows *sql.Rows) error {
+			var id int64
+			var method string
+			var visibility transaction.Visibility
+			var n int
+			if err := rows.Scan(&id, &method, &visibility, &n); err != nil {
+				return err
+			}
+			countFacets(out, &q, stages[id], method, visibility, n)
+			return nil
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// countFacets adds n endpoints to every facet all of whose other filters they
+// pass.
+func countFacets(
+	out *inventory.Facets, q *inventory.Query, k inventory.StageKey, method string, visibility transaction.Visibility, n int,
+) {
+	passes := [7]bool{
+		q.Account == "" || q.Account == k.Account,
+		q.Region == "" || q.Region == k.Region,
+		q.APIID == "" || q.APIID == k.APIID,
+		q.Stage == "" || q.Stage == k.Stage,
+		q.Method == "" || q.Method == method,
+		q.APIType == "" || q.APIType == k.APIType,
+		q.Visibility == "" || q.Visibility == visibility,
+	}
+	failed, last := 0, 0
+	for i, ok := range passes {
+		if !ok {
+			failed++
+			last = i
+		}
+	}
+	add := [7]func(){
+		func() { out.Accounts[k.Account] += n },
+		func() { out.Regions[k.Region] += n },
+		func() { out.APIs[k.APIID] += n },
+		func() { out.Stages[k.Stage] += n },
+		func() { out.Methods[method] += n },
+		func() { out.APITypes[k.APIType] += n },
+		func() { out.Visibilities[visibility] += n },
+	}
+	switch failed {
+	case 0:
+		for _, f := range add {
+			f()
+		}
+	case 1:
+		add[last]()
+	}
+}
+
+// Traffic returns the minutes in [from, to) that were observed, oldest first.
+func (s *Store) Traffic(ctx context.Context, api string, from, to time.Time) ([]inventory.Minute, error) {
+	out := []inventory.Minute{}
+	err := s.view(ctx, "reading traffic", func(tx *sql.Tx) error {
+		return each(ctx, tx, `SELECT minute, calls, errors_4xx, errors_5xx, full, truncated, metadata FROM minutes
+			WHERE api = ? AND minute >= ? AND minute < ? ORDER BY minute`,
+			[]any{api, ceilMinute(from), ceilMinute(to)}, func(rows *sql.Rows) error {
+				var m inventory.Minute
+				var minute int64
+				err := rows.Scan(&minute, &m.Calls, &m.Errors4xx, &m.Errors5xx, &m.Full, &m.Truncated, &m.Metadata)
+				m.Time = time.Unix(minute*60, 0).UTC()
+				out = append(out, m)
+				return err
+			})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ceilMinute returns the first minute that does not begin before t.
+func ceilMinute(t time.Time) int64 {
+	return minuteOf(t.Add(time.Minute - time.Nanosecond))
+}

@@ -1,0 +1,144 @@
+package sqlite
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/gatehouse-project/gatehouse/estate"
+	"github.com/gatehouse-project/gatehouse/store"
+)
+
+// SaveEstate replaces the last snapshot, and gives the inventory the names of
+// the APIs in it.
+func (s *Store) SaveEstate(ctx context.Context, snapshot *estate.Snapshot) error {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	if err := errors.Join(json.NewEncoder(z).Encode(snapshot), z.Close()); err != nil {
+		return fmt.Errorf("encoding the estate: %w", err)
+	}
+	return s.update(ctx, "saving the estate", func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `INSERT INTO estate (id, snapshot) VALUES (1, ?)
+			ON CONFLICT (id) DO UPDATE SET snapshot = excluded.snapshot`, b.Bytes())
+		if err != nil {
+			return err
+		}
+		return nameAPIs(ctx, tx, snapshot)
+	})
+}
+
+func nameAPIs(ctx context.Context, tx *sql.Tx, snapshot *estate.Snapshot) error {
+	stages, err := savedStages(ctx, tx)
+	if err != nil {
+		return err
+	}
+	type place struct{ account, region, id string }
+	names := map[place]string{}
+	for _, account := range snapshot.Accounts {
+		for _, region := range account.Regions {
+			for i := range region.APIs {
+				names[place{account.ID, region.Name, region.APIs[i].ID}] = region.APIs[i].Name
+			}
+		}
+	}
+	for i := range stages {
+		st := &stages[i]
+		name := names[place{st.Account, st.Region, st.APIID}]
+		if name == "" || name == st.APIName {
+			continue
+		}
+		if _, err := tx.ExecContext(ctx, `UPDATE stages SET api_name = ? WHERE id = ?`, name, stageID(st.StageKey)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// LoadEstate returns the last saved snapshot, or nil if there is none.
+func (s *Store) LoadEstate(ctx context.Context) (*estate.Snapshot, error) {
+	var b []byte
+	err := s.view(ctx, "loading the estate", func(tx *sql.Tx) error {
+		err := tx.QueryRowContext(ctx, `SELECT snapshot FROM estate`).Scan(&b)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		return err
+	})
+	if err != nil || b == nil {
+		return nil, err
+	}
+	snapshot := new(estate.Snapshot)
+	z, err := gzip.NewReader(bytes.NewReader(b))
+	if err == nil {
+		err = json.NewDecoder(z).Decode(snapshot)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("loading the estate: the saved snapshot cannot be read: %w", err)
+	}
+	return snapshot, nil
+}
+
+// Setting returns the value of a key, or "" if it was never set.
+func (s *Store) Setting(ctx context.Context, key string) (value string, err error) {
+	err = s.view(ctx, "reading setting "+key, func(tx *sql.Tx) error {
+		value, err = getSetting(ctx, tx, key)
+		return err
+	})
+	return value, err
+}
+
+// SetSetting sets the value of a key.
+func (s *Store) SetSetting(ctx context.Context, key, value string) error {
+	return s.update(ctx, "saving setting "+key, func(tx *sql.Tx) error {
+		return putSetting(ctx, tx, key, value)
+	})
+}
+
+func getSetting(ctx context.Context, tx *sql.Tx, key string) (value string, err error) {
+	err = tx.QueryRowContext(ctx, `SELECT value FROM settings WHERE key = ?`, key).Scan(&value)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil
+	}
+	return value, err
+}
+
+func putSetting(ctx context.Context, tx *sql.Tx, key, value string) error {
+	_, err := tx.ExecContext(ctx, `INSERT INTO settings (key, value) VALUES (?, ?)
+		ON CONFLICT (key) DO UPDATE SET value = excluded.value`, key, value)
+	return err
+}
+
+// AcquireLease takes or prolongs a lease; see store.Leases. Its time is the
+// clock of this machine, which all processes on one file share.
+func (s *Store) AcquireLease(ctx context.Context, name, holder string, ttl time.Duration) error {
+	now := s.clock()
+	return s.update(ctx, "taking the lease", func(tx *sql.Tx) error {
+		n, err := affected(tx.ExecContext(ctx, `INSERT INTO leases (name, holder, expires) VALUES (?1, ?2, ?3)
+			ON CONFLICT (name) DO UPDATE SET holder = ?2, expires = ?3 WHERE holder = ?2 OR expires <= ?4`,
+			name, holder, now.Add(ttl).UnixMilli(), now.UnixMilli()))
+		if err != nil || n > 0 {
+			return err
+		}
+		held := &store.HeldError{Name: name}
+		var until int64
+		err = tx.QueryRowContext(ctx, `SELECT holder, expires FROM leases WHERE name = ?`, name).Scan(&held.Holder, &until)
+		if err != nil {
+			return err
+		}
+		held.Until = time.UnixMilli(until).UTC()
+		return held
+	})
+}
+
+// ReleaseLease gives a lease back if holder has it.
+func (s *Store) ReleaseLease(ctx context.Context, name, holder string) error {
+	return s.update(ctx, "giving the lease back", func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `DELETE FROM leases WHERE name = ? AND holder = ?`, name, holder)
+		return err
+	})
+}

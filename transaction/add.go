@@ -1,0 +1,384 @@
+package transaction
+
+import "strings"
+
+// Add adds an event to the call it belongs to. The message of a held event is
+// kept until its call is taken.
+func (f *Feed) Add(ev *Event) Disposition {
+	f.detached = false
+	message := ev.Message
+	if message == "" {
+		return unparsed(KindEmpty)
+	}
+	if message[0] == '(' {
+		return f.addLine(ev, message, false)
+	}
+	return f.addRecord(ev)
+}
+
+// addRecord adds an event that is not a plain execution line: an access record,
+// a delivery record, or nothing of API Gateway's.
+func (f *Feed) addRecord(ev *Event) Disposition {
+	message := strings.TrimSpace(ev.Message)
+	switch {
+	case message == "":
+		return unparsed(KindEmpty)
+	case message[0] == '(':
+		return f.addLine(ev, message, false)
+	case isBinary(message):
+		return unparsed(KindBinary)
+	}
+	r := &f.a.scratch.record
+	kind := r.parse(message, f.format, &f.keys)
+	if kind != 0 {
+		return unparsed(kind)
+	}
+	if r.line != "" {
+		return f.addLine(ev, r.line, true)
+	}
+	return f.addAccess(ev, message, r)
+}
+
+// addLine adds an execution line, which begins with the request id.
+func (f *Feed) addLine(ev *Event, message string, delivery bool) Disposition {
+	id, text, bad := splitLine(message)
+	if bad != 0 {
+		return unparsed(bad)
+	}
+	h := held{
+		text: text, id: ev.ID, at: ev.Timestamp, digest: ev.Digest(),
+		kind: classify(text), delivery: delivery,
+	}
+	h.terminal = h.kind.in(terminals) || isSocketEnd(h.kind, text)
+	a := f.a
+	s := f.stage
+	if delivery {
+		s = f.stageNamed(a.scratch.record.api, a.scratch.record.stage)
+	}
+	c := f.last
+	if c == nil || c.state != stateOpen || c.key != id || c.stage != s || c.shared ||
+		h.kind == lineExtendedID || !a.takes(c, &h) {
+		if c = a.find(id, s, ev.Stream, &h); c == nil {
+			if a.isLate(id, s, &h) {
+				return Disposition{Outcome: Late}
+			}
+			switch {
+			case !validID(id):
+				return unparsed(KindBadRequestID)
+			case h.kind == lineUnknown && !looksLikeRequestID(id):
+				return unparsed(KindUnknownLine)
+			}
+			c = a.start(id, s, ev.Stream)
+		}
+		f.last = c
+	}
+	if !c.hasLines {
+		c.hasLines, c.rid, c.stream = true, id, ev.Stream
+	}
+	if h.kind == lineExtendedID && c.ext == "" {
+		if ext, cut := cutTruncated(strings.TrimSpace(cutLabel(text, prefixExtendedID))); !cut {
+			c.ext = ext
+			a.extend(c)
+		}
+	}
+	if c.stage != s || s != f.stage || !f.exec {
+		a.settle(c, f, s)
+		f.linkExec(c.stage)
+	}
+	return a.hold(c, f, h)
+}
+
+// stageNamed is the stage that a record names, or the feed's own where it names
+// none.
+func (f *Feed) stageNamed(api, name string) *stage {
+	if api == "" && name == "" {
+		return f.stage
+	}
+	if n := &f.named; n.stage != nil && n.api == api && n.name == name {
+		return n.stage
+	}
+	k := f.stage.stageKey
+	if api != "" && api != k.api {
+		// A record of another API than the group was thought to belong to.
+		k.api, k.name = api, ""
+	}
+	k.name = pick(name, k.name)
+	if k.api == "" {
+		return f.stage // a stage's name alone says nothing
+	}
+	s := f.a.stages[k]
+	if s == nil {
+		k.api, k.name = strings.Clone(k.api), strings.Clone(k.name)
+		if s = f.a.stageFor(k); s == nil {
+			return f.stage
+		}
+	}
+	f.named = namedStage{strings.Clone(api), strings.Clone(name), s}
+	return s
+}
+
+// settle puts a call under the stage that more is known of, now that an event of
+// f, which speaks of s, belongs to it.
+func (a *Assembler) settle(c *openCall, f *Feed, s *stage) {
+	if s != c.stage && s.knows() > c.stage.knows() {
+		from := c.stage
+		if c.state == stateOpen {
+			from.remove(c)
+			c.stage = s
+			s.push(c)
+		} else {
+			c.stage = s
+		}
+		for i := range c.parts {
+			c.parts[i].feed.link(s)
+		}
+	}
+	f.link(c.stage)
+}
+
+// find returns the open call that an execution line belongs to, or nil if it
+// begins another one.
+func (a *Assembler) find(id string, s *stage, stream string, h *held) *openCall {
+	head := a.index[id]
+	if h.kind == lineExtendedID {
+		return a.findExtended(head, id, s, h)
+	}
+	var other *openCall
+	for c := head; c != nil; c = c.next {
+		if !c.stage.compatible(s) {
+			continue
+		}
+		if !a.takes(c, h) {
+			if c.seen&once>>h.kind&1 != 0 && c.holds(h.digest) {
+				return c // the same event twice
+			}
+			continue
+		}
+		if c.stream == stream || !c.hasLines {
+			return c
+		}
+		if other == nil {
+			other = c
+		}
+	}
+	return other
+}
+
+// findExtended finds the call of an Extended Request Id line: the one that is
+// known to have it, or the youngest that has none yet.
+func (a *Assembler) findExtended(head *openCall, id string, s *stage, h *held) *openCall {
+	ext := strings.TrimSpace(cutLabel(h.text, prefixExtendedID))
+	var fresh *openCall
+	for c := head; c != nil; c = c.next {
+		if !c.stage.compatible(s) {
+			continue
+		}
+		if c.ext == ext {
+			return c
+		}
+		if c.ext == "" && fresh == nil && a.takes(c, h) {
+			fresh = c
+		}
+	}
+	if fresh != nil || !a.byExt {
+		return fresh
+	}
+	// An access record that gives only the extended id may have come first.
+	for c := a.index[ext]; c != nil; c = c.next {
+		if c.key == c.ext && !c.hasLines && c.stage.compatible(s) {
+			a.rekey(c, id)
+			return c
+		}
+	}
+	return nil
+}
+
+// rekey puts a call that was known by its extended id alone under its request
+// id.
+func (a *Assembler) rekey(c *openCall, id string) {
+	a.unindex(c)
+	c.key = id
+	if c.next = a.index[id]; c.next != nil {
+		c.shared, c.next.shared = true, true
+	}
+	a.index[id] = c
+	a.extend(c)
+}
+
+// takes reports whether an execution line can belong to c: c has no line of its
+// kind yet where a call has only one, and c did not end long before.
+func (a *Assembler) takes(c *openCall, h *held) bool {
+	if c.seen&once>>h.kind&1 != 0 {
+		return false
+	}
+	return !c.ended || h.at <= c.terminal || h.kind.in(trailers) || h.at <= addTime(c.terminal, a.grace)
+}
+
+// longestCall is more than a call can last, in milliseconds.
+const longestCall = 15 * 60 * 1000
+
+// isLate reports whether a line without an open call belongs to one that was
+// closed. A caller that uses one request id again and again must not hide its
+// calls as late lines of the first, so what cannot be of the closed call begins
+// another one.
+func (a *Assembler) isLate(id string, s *stage, h *held) bool {
+	c, ok := a.closedCall(id, s)
+	if !ok {
+		return false
+	}
+	if h.kind == lineExtendedID {
+		ext := hash32(strings.TrimSpace(cutLabel(h.text, prefixExtendedID)))
+		if c.ext == ext {
+			return true
+		}
+		if c.has(flagExtended) {
+			return false
+		}
+	}
+	switch {
+	case h.at == 0:
+		return true
+	case c.has(flagEnded) && !h.kind.in(trailers):
+		return h.at <= addTime(c.newest, a.grace)
+	default:
+		return h.at <= addTime(c.newest, longestCall)
+	}
+}
+
+func (a *Assembler) closedCall(id string, s *stage) (closedCall, bool) {
+	if len(a.closed.calls) == 0 {
+		return closedCall{}, false
+	}
+	if c, ok := a.closed.calls[a.digest(s, id)]; ok {
+		return c, true
+	}
+	if s.loose() || len(a.loose) == 0 {
+		return closedCall{}, false
+	}
+	c, ok := a.closed.calls[looseDigest(s, id)]
+	if ok {
+		if n := c.stage & (1<<stageBits - 1); n > 0 && !a.list[n-1].compatible(s) {
+			return closedCall{}, false
+		}
+	}
+	return c, ok
+}
+
+// addAccess adds an access record.
+func (f *Feed) addAccess(ev *Event, message string, r *record) Disposition {
+	a := f.a
+	rid, ext := r.requestID, r.extendedID
+	if !validID(pick(rid, ext)) {
+		return unparsed(KindBadRequestID)
+	}
+	if rid == "" && !a.byExt {
+		a.byExt = true
+		for c := a.oldest; c != nil; c = c.younger {
+			a.extend(c)
+		}
+	}
+	s := f.stageNamed(r.api, r.stage)
+	h := held{text: message, id: ev.ID, at: ev.Timestamp, digest: ev.Digest(), kind: lineRecord, terminal: true}
+	key := pick(rid, ext)
+	c := a.findForRecord(key, rid, ext, s, &h)
+	if c == nil {
+		if late, where := a.isLateRecord(key, ext, s, &h); late {
+			if where != nil {
+				f.link(where)
+			}
+			return Disposition{Outcome: Late}
+		}
+		c = a.start(key, s, ev.Stream)
+		c.rid = rid
+	}
+	if c.hasAccess && c.holds(h.digest) {
+		return a.hold(c, f, h)
+	}
+	c.hasAccess = true
+	c.rid = pick(c.rid, rid)
+	if c.ext == "" && ext != "" {
+		c.ext = ext
+		a.extend(c)
+	}
+	if len(c.vars) == 0 {
+		c.vars = append(c.vars[:0], r.vars...)
+	}
+	if c.stage != s || s != f.stage {
+		a.settle(c, f, s)
+	}
+	return a.hold(c, f, h)
+}
+
+// findForRecord finds the open call of an access record: by request id, then by
+// extended request id.
+func (a *Assembler) findForRecord(key, rid, ext string, s *stage, h *held) *openCall {
+	var fresh *openCall
+	for c := a.index[key]; c != nil; c = c.next {
+		if !c.stage.compatible(s) {
+			continue
+		}
+		switch {
+		case ext != "" && c.ext == ext, c.hasAccess && c.holds(h.digest):
+			return c
+		case c.hasAccess || ext != "" && c.ext != "":
+			continue
+		case fresh == nil:
+			fresh = c
+		}
+	}
+	if fresh != nil || ext == "" || !a.byExt {
+		return fresh
+	}
+	if c := a.extended[ext]; c != nil && c.stage.compatible(s) {
+		return c
+	}
+	if rid != "" {
+		for c := a.index[ext]; c != nil; c = c.next {
+			if c.rid == "" && c.stage.compatible(s) {
+				a.rekey(c, rid)
+				return c
+			}
+		}
+	}
+	return nil
+}
+
+// isLateRecord reports whether an access record without an open call belongs to
+// a closed one, and where that was known, to which stage.
+func (a *Assembler) isLateRecord(key, ext string, s *stage, h *held) (bool, *stage) {
+	c, ok := a.closedCall(key, s)
+	if !ok {
+		return false, nil
+	}
+	var where *stage
+	if n := c.stage & (1<<stageBits - 1); n > 0 {
+		where = a.list[n-1]
+	}
+	switch {
+	case ext != "" && c.ext != 0:
+		return c.ext == hash32(ext), where
+	case c.has(flagAccess):
+		// A call has one access record: this is the same one again, or another
+		// call under the same id.
+		return h.at == c.newest && h.at != 0, where
+	case c.has(flagEnded):
+		return h.at <= addTime(c.newest, a.idle), where
+	default:
+		return h.at <= addTime(c.newest, longestCall), where
+	}
+}
+
+// isBinary reports whether a message cannot be text.
+func isBinary(s string) bool {
+	if strings.IndexByte(s, 0) >= 0 {
+		return true
+	}
+	head := s[:min(len(s), 256)]
+	odd := 0
+	for i := range len(head) {
+		if c := head[i]; c < ' ' && c != '\t' && c != '\n' && c != '\r' && c != 0x1b {
+			odd++
+		}
+	}
+	return odd*4 > len(head)
+}

@@ -1,0 +1,85 @@
+package transaction
+
+const (
+	stateOpen uint8 = iota + 1
+	stateLingering
+	stateClosed
+)
+
+// heldOverhead is what a held event costs beside its text.
+const heldOverhead = 96
+
+// held is an event of an open call.
+type held struct {
+	text     string // what follows the request id; all of an access record
+	id       string // eventId
+	at       int64
+	digest   uint64
+	feed     *Feed
+	kind     lineKind
+	delivery bool // came as a delivery record
+	terminal bool
+}
+
+// openCall is a call whose lines are still coming. Its lines are only sorted
+// out when it closes, because they need not come in order.
+type openCall struct {
+	key    string // of the index: request id, or extended id where there is none
+	rid    string
+	ext    string
+	stage  *stage
+	stream string // of the execution log
+
+	events []held
+	vars   []accessVar // the access record's
+	parts  []openPart
+
+	first, newest int64
+	terminal      int64 // timestamp of the last completion line; if ended
+	due           int64
+	seen          uint64 // kinds of lines
+	bytes         int64
+	seq           uint64
+	ticket        uint64
+
+	next           *openCall // the next older call under the same key
+	older, younger *openCall
+	call           *Call
+
+	pos        int // in the stage's heap
+	gen        uint32
+	state      uint8
+	ended      bool
+	shared     bool // its key is or was that of another open call too
+	hasLines   bool // execution lines
+	hasAccess  bool
+	inExtended bool
+}
+
+type openPart struct {
+	feed          *Feed
+	first, newest int64
+	events        int
+}
+
+// oneSided reports whether a call was seen in one kind of log alone.
+func (c *openCall) oneSided() bool { return c.hasLines != c.hasAccess }
+
+// holds reports whether an event is among c's already.
+func (c *openCall) holds(digest uint64) bool {
+	for i := range c.events {
+		if c.events[i].digest == digest {
+			return true
+		}
+	}
+	return false
+}
+
+// before orders calls by when they close, and those that close together by when
+// they were first seen.
+func before(x, y *openCall) bool {
+	if x.due != y.due {
+		return x.due < y.due
+	}
+	return x.seq < y.seq
+}

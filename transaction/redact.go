@@ -1,0 +1,370 @@
+package transaction
+
+import "strings"
+
+// isMasked reports whether API Gateway masked a value: stars, and at most the
+// last six characters.
+func isMasked(s string) bool {
+	if s == "" || s[0] != '*' {
+		return false
+	}
+	stars := 1
+	for stars < len(s) && s[stars] == '*' {
+		stars++
+	}
+	return len(s)-stars <= 6
+}
+
+// header redacts the value of a header, whose name is in lower case.
+func (d *redaction) header(name, value string, cut bool) string {
+	if value == "" || isMasked(value) {
+		return value
+	}
+	if d.isSecret(name, placeHeader) {
+		return Redacted
+	}
+	return d.text(value, cut)
+}
+
+// parameter redacts the value of a query parameter.
+func (d *redaction) parameter(name, value string, cut bool) string {
+	if value == "" || isMasked(value) {
+		return value
+	}
+	if d.isSecret(name, placeQuery) {
+		return Redacted
+	}
+	return d.body(value, cut)
+}
+
+// text redacts a line of text, a URI or a header's value: parameters in it by
+// their names, and what has the shape of a secret.
+func (d *redaction) text(s string, cut bool) string {
+	if strings.IndexByte(s, '=') >= 0 {
+		s = d.parameters(s)
+	}
+	if strings.IndexByte(s, '@') >= 0 {
+		s = redactUserinfo(s)
+	}
+	return redactShapes(s, cut)
+}
+
+// body redacts a body of any kind. A body that was cut is redacted as far as it
+// goes.
+func (d *redaction) body(s string, cut bool) string {
+	if len(s) < 4 {
+		return s
+	}
+	quotes := strings.IndexByte(s, '"') >= 0
+	if quotes && strings.IndexByte(s, ':') >= 0 {
+		s = d.members(s)
+	}
+	if strings.IndexByte(s, '<') >= 0 {
+		s = d.elements(s)
+	}
+	if quotes && strings.Contains(s, `name="`) {
+		s = d.formParts(s)
+	}
+	return d.text(s, cut)
+}
+
+// parameters redacts "name=value" wherever it stands: in a query, a form or
+// loose text. A value ends where the next parameter can begin.
+func (d *redaction) parameters(s string) string {
+	var out []byte
+	done := 0
+	for i := 0; ; {
+		n := strings.IndexByte(s[i:], '=')
+		if n < 0 {
+			break
+		}
+		equals := i + n
+		i = equals + 1
+		from := equals
+		for from > 0 && isParameterByte(s[from-1]) {
+			from--
+		}
+		where := placeBody
+		if from == 0 || s[from-1] == '?' || s[from-1] == '&' || s[from-1] == '#' {
+			where = placeQuery
+		}
+		if from == equals || !d.isSecret(s[from:equals], where) {
+			continue
+		}
+		start := i
+		if start < len(s) && (s[start] == '"' || s[start] == '\'') {
+			start++
+		}
+		end := start
+		for end < len(s) && !endsParameter(s[end]) {
+			end++
+		}
+		if word := s[start:end]; (strings.EqualFold(word, "Bearer") || strings.EqualFold(word, "Basic")) && end < len(s) && s[end] == ' ' {
+			for end++; end < len(s) && !endsParameter(s[end]); end++ {
+			}
+		}
+		i = end
+		if start == end || isMasked(s[start:end]) || s[start:end] == Redacted {
+			continue
+		}
+		out = append(append(out, s[done:start]...), Redacted...)
+		done = end
+	}
+	if out == nil {
+		return s
+	}
+	return string(append(out, s[done:]...))
+}
+
+func isParameterByte(c byte) bool {
+	return isNameByte(c) || c == '-' || c == '.' || c == '[' || c == ']' || c == '%'
+}
+
+func endsParameter(c byte) bool {
+	switch c {
+	case '&', ' ', '\t', '\n', '\r', '"', '\'', '<', '>', '#':
+		return true
+	}
+	return false
+}
+
+// redactUserinfo takes the password out of URLs: scheme://user:password@host.
+func redactUserinfo(s string) string {
+	for i := 0; ; {
+		n := strings.Index(s[i:], "://")
+		if n < 0 {
+			return s
+		}
+		i += n + 3
+		end := strings.IndexAny(s[i:], "/?# \"'<>")
+		if end < 0 {
+			end = len(s) - i
+		}
+		at := strings.LastIndexByte(s[i:i+end], '@')
+		if at < 0 {
+			continue
+		}
+		colon := strings.IndexByte(s[i:i+at], ':')
+		if colon < 0 || colon+1 == at || s[i+colon+1:i+at] == Redacted {
+			continue
+		}
+		s = s[:i+colon+1] + Redacted + s[i+at:]
+	}
+}
+
+// members redacts the members of JSON by their names: also of JSON that is a
+// string within JSON, whose quotes have backslashes, and of JSON that was cut.
+func (d *redaction) members(s string) string {
+	var out []byte
+	done := 0
+	named := false // the member before said that a "value" that follows is a secret
+	for i := 0; ; {
+		n := strings.IndexByte(s[i:], ':')
+		if n < 0 {
+			break
+		}
+		colon := i + n
+		i = colon + 1
+		closing := colon - 1
+		for closing > 0 && (s[closing] == ' ' || s[closing] == '\t' || s[closing] == '\n' || s[closing] == '\r') {
+			closing--
+		}
+		if closing < 1 || s[closing] != '"' {
+			continue
+		}
+		end := closing
+		for end > 0 && s[end-1] == '\\' {
+			end--
+		}
+		level := closing - end
+		low := max(0, end-160)
+		opening := strings.LastIndexByte(s[low:end], '"')
+		if opening < 0 {
+			continue
+		}
+		name := s[low+opening+1 : end]
+		value := skipSpace(s, colon+1)
+		if value >= len(s) {
+			break
+		}
+		secret := d.isSecret(name, placeBody)
+		switch {
+		case len(name) > 5 || secret:
+		case named && strings.EqualFold(name, "value"):
+			secret = true
+		case strings.EqualFold(name, "name") || strings.EqualFold(name, "key") || strings.EqualFold(name, "field"):
+			from, to, _ := memberValue(s, value, level)
+			named = from < to && d.isSecret(s[from:to], placeBody)
+			continue
+		}
+		if !secret {
+			continue
+		}
+		named = false
+		from, to, quoted := memberValue(s, value, level)
+		i = max(to, i)
+		if from >= to || isMasked(s[from:to]) || s[from:to] == Redacted {
+			continue
+		}
+		if !quoted {
+			switch strings.TrimSpace(s[from:to]) {
+			case "null", "true", "false", "":
+				continue
+			}
+		}
+		out = append(out, s[done:from]...)
+		if quoted {
+			out = append(out, Redacted...)
+		} else {
+			quote := s[end : closing+1]
+			out = append(append(append(out, quote...), Redacted...), quote...)
+		}
+		done = to
+	}
+	if out == nil {
+		return s
+	}
+	return string(append(out, s[done:]...))
+}
+
+// memberValue finds the value at i, whose quotes have level backslashes: the
+// text between the quotes, or all of an object, array or number. A value that
+// was cut goes to the end.
+func memberValue(s string, i, level int) (from, to int, quoted bool) {
+	open := i
+	for open < len(s) && open-i < level && s[open] == '\\' {
+		open++
+	}
+	if open < len(s) && s[open] == '"' {
+		from = open + 1
+		for at := from; ; at++ {
+			n := strings.IndexByte(s[at:], '"')
+			if n < 0 {
+				return from, len(s), true
+			}
+			at += n
+			slashes := 0
+			for at-slashes > from && s[at-slashes-1] == '\\' {
+				slashes++
+			}
+			if slashes < level || (slashes-level)%(2*(level+1)) == 0 {
+				return from, at - min(slashes, level), true
+			}
+		}
+	}
+	if s[i] == '{' || s[i] == '[' {
+		if end := skipValue(s, i); end > 0 && level == 0 {
+			return i, end, false
+		}
+		depth := 0
+		for k := i; k < len(s); k++ {
+			switch s[k] {
+			case '{', '[':
+				depth++
+			case '}', ']':
+				if depth--; depth == 0 {
+					return i, k + 1, false
+				}
+			}
+		}
+		return i, len(s), false
+	}
+	end := i
+	for end < len(s) && s[end] != ',' && s[end] != '}' && s[end] != ']' && s[end] != '\n' && s[end] != '"' && s[end] != '\\' {
+		end++
+	}
+	return i, end, false
+}
+
+// elements redacts the text of XML elements by their names, and attributes.
+func (d *redaction) elements(s string) string {
+	var out []byte
+	done := 0
+	for i := 0; ; {
+		n := strings.IndexByte(s[i:], '<')
+		if n < 0 {
+			break
+		}
+		i += n + 1
+		end := i
+		for end < len(s) && (isNameByte(s[end]) || s[end] == '-' || s[end] == ':' || s[end] == '.') {
+			end++
+		}
+		name := s[i:end]
+		if colon := strings.LastIndexByte(name, ':'); colon >= 0 {
+			name = name[colon+1:]
+		}
+		if name == "" || !d.isSecret(name, placeBody) {
+			continue
+		}
+		tag := strings.IndexByte(s[end:], '>')
+		if tag < 0 {
+			break
+		}
+		from := end + tag + 1
+		if s[from-2] == '/' {
+			continue
+		}
+		to := len(s)
+		if strings.HasPrefix(s[from:], "<![CDATA[") {
+			from += len("<![CDATA[")
+			if n := strings.Index(s[from:], "]]>"); n >= 0 {
+				to = from + n
+			}
+		} else if n := strings.IndexByte(s[from:], '<'); n >= 0 {
+			to = from + n
+		}
+		i = to
+		if strings.TrimSpace(s[from:to]) == "" || isMasked(s[from:to]) {
+			continue
+		}
+		out = append(append(out, s[done:from]...), Redacted...)
+		done = to
+	}
+	if out == nil {
+		return s
+	}
+	return string(append(out, s[done:]...))
+}
+
+// formParts redacts the parts of a multipart form by their names. The header of
+// a part ends with an empty line, its value with the line of the boundary.
+func (d *redaction) formParts(s string) string {
+	var out []byte
+	done := 0
+	for i := 0; ; {
+		n := strings.Index(s[i:], `name="`)
+		if n < 0 {
+			break
+		}
+		i += n + len(`name="`)
+		end := strings.IndexByte(s[i:], '"')
+		if end < 0 {
+			break
+		}
+		name := s[i : i+end]
+		i += end + 1
+		if !d.isSecret(name, placeQuery) {
+			continue
+		}
+		from, skip := strings.Index(s[i:], "\n\r\n"), 3
+		if other := strings.Index(s[i:], "\n\n"); other >= 0 && (from < 0 || other < from) {
+			from, skip = other, 2
+		}
+		if from < 0 {
+			continue
+		}
+		from += i + skip
+		to := len(s)
+		if n := strings.Index(s[from:], "\n--"); n >= 0 {
+			to = from + n
+		}
+		i = to
+		out = append(append(out, s[done:from]...), Redacted...)
+		done = to
+	}
+	if out == nil {
+		return s
+	}
+	return string(append(out, s[done:]...))
+}
