@@ -6,15 +6,16 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net/http"
 	"regexp"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/smithy-go/middleware"
 	"github.com/prometheus/client_golang/prometheus"
@@ -29,6 +30,11 @@ const (
 
 	defaultMaxAttempts = 6
 	defaultMaxBackoff  = 20 * time.Second
+
+	// Idle connections that are kept: a host is one service in one region, for
+	// all accounts.
+	maxIdle        = 256
+	maxIdlePerHost = 32
 )
 
 // The shapes that STS documents. They are checked once, when the Accounts are
@@ -174,19 +180,20 @@ func normalize(cfg Config) (Config, error) {
 		if first.ExternalID != role.ExternalID || first.SessionName != role.SessionName || !maps.Equal(first.SessionTags, role.SessionTags) {
 			return cfg, fmt.Errorf("role %d: %s is given twice, with another external id, session name or session tags", i+1, role.ARN)
 		}
+		if len(first.Regions) == 0 || len(role.Regions) == 0 {
+			return cfg, fmt.Errorf("role %d: %s is given twice, and not each time with its regions", i+1, role.ARN)
+		}
 		first.Regions = union(first.Regions, role.Regions)
+		if err := checkRegions(first.Regions); err != nil {
+			return cfg, fmt.Errorf("role %d: %w", i+1, err)
+		}
 	}
 	cfg.Roles = roles
 	return cfg, nil
 }
 
-// union joins the regions of a role that is given twice. No regions mean the
-// default ones, which cannot be joined by name; the explicit ones then win only
-// over nothing.
+// union joins the regions of a role that is given twice.
 func union(a, b []string) []string {
-	if len(a) == 0 || len(b) == 0 {
-		return nil
-	}
 	joined := slices.Clone(a)
 	for _, region := range b {
 		if !slices.Contains(joined, region) {
@@ -290,6 +297,7 @@ func finishBase(base aws.Config, cfg Config, opts Options) (aws.Config, error) {
 	if opts.HTTPClient != nil {
 		base.HTTPClient = opts.HTTPClient
 	}
+	base.HTTPClient = sharedClient(base.HTTPClient)
 	attempts := opts.MaxAttempts
 	if attempts <= 0 {
 		attempts = base.RetryMaxAttempts
@@ -313,6 +321,23 @@ func finishBase(base aws.Config, cfg Config, opts Options) (aws.Config, error) {
 		})
 	}
 	return base, nil
+}
+
+// sharedClient makes one pool of connections for all clients. The SDK would
+// give each client of each account and region a transport of its own, and an
+// organization thousands of idle connections to the same few hosts.
+func sharedClient(c aws.HTTPClient) aws.HTTPClient {
+	if c == nil {
+		c = awshttp.NewBuildableClient()
+	}
+	buildable, ok := c.(*awshttp.BuildableClient)
+	if !ok {
+		return c
+	}
+	return buildable.WithTransportOptions(func(t *http.Transport) {
+		t.MaxIdleConns = maxIdle
+		t.MaxIdleConnsPerHost = maxIdlePerHost
+	}).Freeze()
 }
 
 // defaultRegion is the region to use where neither the environment nor the
@@ -399,18 +424,3 @@ func (a *Accounts) linkOf(arn string) *link {
 
 // Region returns the region of the base configuration.
 func (a *Accounts) Region() string { return a.base.Region }
-
-// String names the chain without its secrets.
-func (a *Accounts) String() string {
-	parts := []string{"base"}
-	if a.cfg.Hub != nil {
-		parts = append(parts, a.cfg.Hub.ARN)
-	}
-	switch {
-	case a.cfg.Organization:
-		parts = append(parts, "role "+a.cfg.RoleName+" in each account of the organization")
-	case len(a.cfg.Roles) > 0:
-		parts = append(parts, fmt.Sprintf("%d roles", len(a.cfg.Roles)))
-	}
-	return strings.Join(parts, " → ")
-}

@@ -2,10 +2,15 @@ package account
 
 import (
 	"errors"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/google/go-cmp/cmp"
@@ -183,6 +188,7 @@ func TestNewRefuses(t *testing.T) {
 		"a quota of nothing":     {Config{Quota: map[string]float64{"FilterLogEvents": 0}}, "more than 0"},
 		"an empty role name":     {Config{Organization: true}, "role name"},
 		"roles and organization": {Config{Organization: true, RoleName: "R", Roles: []Role{{ARN: ordersARN}}}, "either"},
+		"a role twice":           {Config{Roles: []Role{{ARN: ordersARN}, {ARN: ordersARN, Regions: []string{region}}}}, "not each time"},
 		"a role in two ways":     {Config{Roles: []Role{{ARN: ordersARN}, {ARN: ordersARN, ExternalID: "other"}}}, "twice"},
 	} {
 		_, err := New(tc.cfg, Options{BaseConfig: baseConfig(nil)})
@@ -235,5 +241,35 @@ func TestTestKeysAreAllowed(t *testing.T) {
 	}
 	if targets, problems := a.Targets(t.Context()); len(targets) != 1 {
 		t.Errorf("%+v", problems)
+	}
+}
+
+func TestClientsShareTheirConnections(t *testing.T) {
+	t.Parallel()
+	sim := awssim.New(awssim.Options{})
+	sim.Account(securityID).SetAccessKey("admin", "test", "test")
+	server := httptest.NewUnstartedServer(sim.Handler())
+	var opened atomic.Int64
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			opened.Add(1)
+		}
+	}
+	server.Start()
+	t.Cleanup(server.Close)
+	base := baseConfig(credentials.NewStaticCredentialsProvider("test", "test", ""))
+	base.BaseEndpoint = aws.String(server.URL)
+	a, err := New(Config{}, Options{BaseConfig: base})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, region := range []string{"eu-west-1", "eu-west-2", "us-east-1"} {
+		client := cloudwatchlogs.NewFromConfig(a.Config(Target{Account: securityID}, region))
+		if _, err := client.DescribeLogGroups(t.Context(), &cloudwatchlogs.DescribeLogGroupsInput{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := opened.Load(); n != 1 {
+		t.Errorf("%d connections for three clients, one after the other", n)
 	}
 }

@@ -64,8 +64,7 @@ func (a *attempt) HandleFinalize(
 
 	// Without credentials nothing was sent, and what STS said of the chain was
 	// counted there.
-	var chain *ChainError
-	if errors.As(err, &chain) {
+	if _, ok := errors.AsType[*ChainError](err); ok {
 		return out, metadata, err
 	}
 	class := Classify(err)

@@ -111,8 +111,7 @@ func (a *Accounts) newRole(kind Link, from *link, role Role, regions []string) *
 				return creds, nil
 			}
 			// What failed further up the chain is told as it is.
-			var chain *ChainError
-			if errors.As(err, &chain) {
+			if chain, ok := errors.AsType[*ChainError](err); ok {
 				return aws.Credentials{}, chain
 			}
 			err = &ChainError{

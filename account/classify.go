@@ -125,25 +125,21 @@ func Classify(err error) Class {
 	if errors.Is(err, context.Canceled) {
 		return Canceled
 	}
-	var slow *attemptTimeoutError
-	if errors.As(err, &slow) {
+	if _, ok := errors.AsType[*attemptTimeoutError](err); ok {
 		return Transient
 	}
-	var api smithy.APIError
-	if errors.As(err, &api) {
+	if api, ok := errors.AsType[smithy.APIError](err); ok {
 		if class, ok := classByCode[api.ErrorCode()]; ok {
 			return class
 		}
 	}
-	var sso *ssocreds.InvalidTokenError
-	if errors.As(err, &sso) {
+	if _, ok := errors.AsType[*ssocreds.InvalidTokenError](err); ok {
 		return Expired
 	}
 	if errors.Is(err, ErrLongLivedKeys) || errors.Is(err, ErrNoCredentials) {
 		return Denied
 	}
-	var send *smithyhttp.RequestSendError
-	if errors.As(err, &send) {
+	if _, ok := errors.AsType[*smithyhttp.RequestSendError](err); ok {
 		return Transient
 	}
 	var response *smithyhttp.ResponseError

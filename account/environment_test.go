@@ -1,6 +1,7 @@
 package account
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -124,13 +125,9 @@ func TestNothingInTheEnvironment(t *testing.T) {
 		t.Errorf("problems %+v", problems)
 	}
 	_, err = New(Config{Profile: "missing", Regions: []string{region}}, Options{})
-	var mender interface{ Mend() string }
-	if err == nil {
-		t.Error("a profile that does not exist was accepted")
-	} else if m, ok := err.(interface{ Mend() string }); !ok { //nolint:errorlint // the type itself is what New promises
-		t.Errorf("%T cannot be mended", err)
-	} else if mender = m; !strings.Contains(mender.Mend(), "profile") {
-		t.Errorf("mend is %q", mender.Mend())
+	var chain *ChainError
+	if !errors.As(err, &chain) || !strings.Contains(chain.Mend(), "profile") {
+		t.Errorf("a profile that does not exist: %v", err)
 	}
 }
 

@@ -85,12 +85,10 @@ func Text(err error) string {
 	if err == nil {
 		return ""
 	}
-	var chain *ChainError
-	if errors.As(err, &chain) {
+	if chain, ok := errors.AsType[*ChainError](err); ok {
 		return chain.Error()
 	}
-	var api smithy.APIError
-	if errors.As(err, &api) {
+	if api, ok := errors.AsType[smithy.APIError](err); ok {
 		text := api.ErrorCode()
 		if message := clean(api.ErrorMessage()); message != "" {
 			text += ": " + message
@@ -101,8 +99,7 @@ func Text(err error) string {
 		}
 		return text
 	}
-	var send *smithyhttp.RequestSendError
-	if errors.As(err, &send) {
+	if send, ok := errors.AsType[*smithyhttp.RequestSendError](err); ok {
 		return clean(send.Err.Error())
 	}
 	if Classify(err) == Cut {
@@ -143,16 +140,14 @@ func innermost(err error) error {
 
 // errorCode returns AWS's code of err, or nothing.
 func errorCode(err error) string {
-	var api smithy.APIError
-	if errors.As(err, &api) {
+	if api, ok := errors.AsType[smithy.APIError](err); ok {
 		return api.ErrorCode()
 	}
 	return ""
 }
 
 func errorMessage(err error) string {
-	var api smithy.APIError
-	if errors.As(err, &api) {
+	if api, ok := errors.AsType[smithy.APIError](err); ok {
 		return api.ErrorMessage()
 	}
 	return ""

@@ -182,7 +182,7 @@ func TestDisabledRegionFallsBack(t *testing.T) {
 			hosts = append(hosts, r.URL.Host)
 			if r.URL.Host == "sts.ap-east-1.amazonaws.com" {
 				body := `<ErrorResponse><Error><Code>RegionDisabledException</Code><Message>STS is not activated</Message></Error></ErrorResponse>`
-				return &http.Response{StatusCode: 403, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body))}, nil
+				return &http.Response{StatusCode: http.StatusForbidden, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body))}, nil
 			}
 			return inner.Do(r)
 		})

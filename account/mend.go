@@ -25,7 +25,7 @@ func mendChain(e *ChainError) string {
 	switch {
 	case errors.Is(e.Err, ErrLongLivedKeys):
 		return "use temporary credentials instead: an IAM role for the service account (IRSA), EKS Pod Identity, an instance role, " +
-			"or a profile with 'aws sso login'; to accept the key all the same, allow long-lived keys in the configuration"
+			"or a profile with 'aws sso login'; to accept the key all the same, set allow_long_lived_keys"
 	case errors.Is(e.Err, ErrNoCredentials):
 		return "give base credentials: a profile (AWS_PROFILE, after 'aws sso login'), an IAM role for the service account " +
 			"(AWS_ROLE_ARN and AWS_WEB_IDENTITY_TOKEN_FILE), EKS Pod Identity, or an instance role"

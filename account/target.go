@@ -53,8 +53,7 @@ type Problem struct {
 
 func problemOf(t Target, err error) Problem {
 	p := Problem{Account: t.Account, Name: t.Name, Status: t.Status, RoleARN: t.RoleARN, What: Text(err), Err: err}
-	var chain *ChainError
-	if errors.As(err, &chain) {
+	if chain, ok := errors.AsType[*ChainError](err); ok {
 		p.Mend = chain.Mend()
 		if p.Account == "" {
 			p.Account = chain.Account
@@ -134,7 +133,7 @@ type candidate struct {
 func (a *Accounts) candidates(ctx context.Context) ([]candidate, []Problem) {
 	switch {
 	case len(a.cfg.Roles) > 0:
-		var list []candidate
+		list := make([]candidate, 0, len(a.cfg.Roles))
 		for _, role := range a.cfg.Roles {
 			parsed, _ := parseRoleARN(role.ARN) // New has checked it
 			list = append(list, candidate{Target: Target{Account: parsed.account, RoleARN: role.ARN}})
@@ -163,8 +162,7 @@ func (a *Accounts) identity(ctx context.Context) (string, error) {
 
 // chainError keeps the link that really failed if err already names one.
 func (a *Accounts) chainError(e ChainError) error {
-	var deeper *ChainError
-	if errors.As(e.Err, &deeper) {
+	if deeper, ok := errors.AsType[*ChainError](e.Err); ok {
 		return deeper
 	}
 	if e.Link == LinkHub && a.cfg.Hub != nil {

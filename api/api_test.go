@@ -53,7 +53,7 @@ func (b *bundle) get(path string, headers ...string) (*http.Response, string) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	defer res.Body.Close()
+	defer func() { _ = res.Body.Close() }()
 	text, err := io.ReadAll(res.Body)
 	if err != nil {
 		b.t.Fatal(err)
@@ -128,7 +128,7 @@ func TestEndpointsAreFilteredSortedAndPaged(t *testing.T) {
 	}
 	var f inventory.Facets
 	b.json("/api/v1/facets?account="+apitest.Catalog, &f)
-	if len(f.Accounts) != 1 || f.APITypes["WEBSOCKET"] != 3 {
+	if len(f.Accounts) != 2 || f.Accounts[apitest.Catalog] != 11 || f.APITypes["WEBSOCKET"] != 3 {
 		t.Errorf("facets are %+v", f)
 	}
 }
@@ -200,7 +200,7 @@ func TestTraffic(t *testing.T) {
 		t.Errorf("%d minutes in an hour with a gap of five, %s to %s", len(tr.Minutes), tr.From, tr.To)
 	}
 	for _, bad := range []string{"?from=2026-03-01T12:00:00Z&to=2026-03-01T11:00:00Z", "?from=2020-01-01T00:00:00Z", "?from=yesterday"} {
-		if res, text := b.get("/api/v1/traffic" + bad); res.StatusCode != 422 {
+		if res, text := b.get("/api/v1/traffic" + bad); res.StatusCode != http.StatusUnprocessableEntity {
 			t.Errorf("%s answers %d: %s", bad, res.StatusCode, text)
 		}
 	}
@@ -210,12 +210,13 @@ func TestErrorsAreProblems(t *testing.T) {
 	t.Parallel()
 	b := setup(t, apitest.Rich(now))
 	for path, want := range map[string]int{
-		"/api/v1/endpoints/nobody":        404,
-		"/api/v1/endpoints?sort=colour":   422,
-		"/api/v1/endpoints?limit=1001":    422,
-		"/api/v1/endpoints?acount=1":      422,
-		"/api/v1/endpoints?since=tuesday": 422,
-		"/api/v1/nothing":                 404,
+		"/api/v1/endpoints/nobody":                        404,
+		"/api/v1/endpoints?sort=colour":                   422,
+		"/api/v1/endpoints?limit=1001":                    422,
+		"/api/v1/endpoints?acount=1":                      422,
+		"/api/v1/endpoints?since=tuesday":                 422,
+		"/api/v1/endpoints?cursor=broken":                 422,
+		"/api/v1/nothing":                                 404,
 		"/api/v1/endpoints?q=" + strings.Repeat("a", 300): 422,
 	} {
 		res, text := b.get(path)
@@ -238,7 +239,7 @@ func TestStoreErrorsShowNothingInside(t *testing.T) {
 	b := setup(t, w)
 	for _, path := range []string{"endpoints", "endpoints/x", "facets", "traffic", "estate", "estate/apis", "endpoints.csv", "endpoints.json"} {
 		res, text := b.get("/api/v1/" + path)
-		if res.StatusCode != 503 || strings.Contains(text, "secret") {
+		if res.StatusCode != http.StatusServiceUnavailable || strings.Contains(text, "secret") {
 			t.Errorf("%s answers %d: %s", path, res.StatusCode, text)
 		}
 	}
@@ -252,7 +253,7 @@ func TestStoreErrorsShowNothingInside(t *testing.T) {
 func TestEstateBeforeTheFirstDiscovery(t *testing.T) {
 	t.Parallel()
 	b := setup(t, apitest.Empty(now))
-	if res, text := b.get("/api/v1/estate"); res.StatusCode != 404 || !strings.Contains(text, "no discovery") {
+	if res, text := b.get("/api/v1/estate"); res.StatusCode != http.StatusNotFound || !strings.Contains(text, "no discovery") {
 		t.Errorf("answers %d: %s", res.StatusCode, text)
 	}
 	b.world.Change(func(w *apitest.World) { w.Estates = apitest.Rich(now).Estates })
@@ -300,10 +301,10 @@ func TestProbes(t *testing.T) {
 		}
 		return res.StatusCode, r
 	}
-	if res, text := b.get("/healthz"); res.StatusCode != 200 || text != "ok\n" {
+	if res, text := b.get("/healthz"); res.StatusCode != http.StatusOK || text != "ok\n" {
 		t.Errorf("healthz: %d %q", res.StatusCode, text)
 	}
-	if res, text := b.get("/metrics"); res.StatusCode != 200 || !strings.Contains(text, "gatehouse_up") {
+	if res, text := b.get("/metrics"); res.StatusCode != http.StatusOK || !strings.Contains(text, "gatehouse_up") {
 		t.Errorf("metrics: %d %q", res.StatusCode, text)
 	}
 	if code, r := ready(); code != 503 || r.Ready || !strings.Contains(r.Checks[1].Detail, "no log group") {
@@ -362,7 +363,7 @@ func (b *bundle) subscribe(ctx context.Context, lastID string) (*http.Response, 
 	out := make(chan sse, 100)
 	go func() {
 		defer close(out)
-		defer res.Body.Close()
+		defer func() { _ = res.Body.Close() }()
 		var e sse
 		for lines := bufio.NewScanner(res.Body); lines.Scan(); {
 			k, v, _ := strings.Cut(lines.Text(), ": ")
@@ -459,7 +460,7 @@ func TestSubscribersAreBounded(t *testing.T) {
 		next(t, s, "overview")
 	}
 	res, text := b.get("/api/v1/events")
-	if res.StatusCode != 503 || res.Header.Get("Retry-After") == "" {
+	if res.StatusCode != http.StatusServiceUnavailable || res.Header.Get("Retry-After") == "" {
 		t.Errorf("one too many gets %d: %s", res.StatusCode, text)
 	}
 	cancel()
@@ -473,7 +474,7 @@ func TestSubscribersAreBounded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		res.Body.Close()
+		_ = res.Body.Close()
 		if res.StatusCode == http.StatusOK {
 			return
 		}

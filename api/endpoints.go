@@ -65,7 +65,7 @@ func (s *server) registerEndpoints(a huma.API) {
 			q.Limit, q.Cursor = in.Limit, in.Cursor
 			page, err := s.Inventory.Endpoints(ctx, q)
 			if err != nil {
-				return nil, s.unavailable(ctx, "the inventory", err)
+				return nil, s.refused(ctx, err)
 			}
 			if page.Endpoints == nil {
 				page.Endpoints = []inventory.Endpoint{}
@@ -108,9 +108,18 @@ func (s *server) all(ctx context.Context, in *exportInput) ([]inventory.Endpoint
 	q.Limit = -1
 	page, err := s.Inventory.Endpoints(ctx, q)
 	if err != nil {
-		return nil, s.unavailable(ctx, "the inventory", err)
+		return nil, s.refused(ctx, err)
 	}
 	return page.Endpoints, nil
+}
+
+// refused tells a query that cannot be answered from a store that does not
+// answer.
+func (s *server) refused(ctx context.Context, err error) error {
+	if errors.Is(err, inventory.ErrInvalidQuery) {
+		return huma.Error422UnprocessableEntity("the cursor is damaged or belongs to another order; begin again without it")
+	}
+	return s.unavailable(ctx, "the inventory", err)
 }
 
 func (s *server) endpointsCSV(ctx context.Context, in *exportInput) (*huma.StreamResponse, error) {

@@ -35,12 +35,14 @@ type tagger struct {
 	passed bool
 }
 
+// WriteHeader keeps the status until the answer is known whole.
 func (t *tagger) WriteHeader(status int) {
 	if t.status == 0 {
 		t.status = status
 	}
 }
 
+// Write holds the answer back, or passes it on once it is too large for that.
 func (t *tagger) Write(b []byte) (int, error) {
 	if t.passed {
 		return t.ResponseWriter.Write(b)

@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
@@ -95,12 +94,12 @@ func (k *estateKeeper) run(ctx context.Context) error {
 	first := true
 	for {
 		s, err := k.discover(ctx, nil)
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case err != nil:
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
 			k.log.WarnContext(ctx, "the estate could not be discovered", "error", err)
-		default:
+		} else {
 			k.tell(ctx, s)
 		}
 		if first {
@@ -109,7 +108,7 @@ func (k *estateKeeper) run(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return nil
+			return ctx.Err()
 		case <-time.After(k.every):
 		}
 	}

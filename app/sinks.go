@@ -34,7 +34,7 @@ func openSinks(ctx context.Context, urls []string, out io.Writer, log *slog.Logg
 }
 
 func closeSinks(ctx context.Context, sinks []collect.Sink) error {
-	var errs []error
+	errs := make([]error, 0, len(sinks))
 	for _, s := range sinks {
 		errs = append(errs, s.Close(ctx))
 	}
@@ -46,29 +46,28 @@ func openSink(ctx context.Context, text string, out io.Writer, log *slog.Logger,
 	if !ok {
 		return nil, &cli.UsageError{Err: fmt.Errorf("sink %q has no scheme: use one of %s", text, sinkForms)}
 	}
-	u, err := url.Parse(text)
-	if err != nil {
-		// The URL is not repeated: it may hold what should not be in a log.
-		return nil, &cli.UsageError{Err: fmt.Errorf("a %s sink is not a URL: use one of %s", scheme, sinkForms)}
-	}
-	switch u.Scheme {
+	switch scheme {
 	case "file":
+		u, err := url.Parse(text)
+		if err != nil {
+			return nil, &cli.UsageError{Err: fmt.Errorf("sink %q: %w", text, err)}
+		}
 		c, err := file.ParseURL(u)
 		if err != nil {
 			return nil, &cli.UsageError{Err: err}
 		}
-		c.Logger = log
+		c.Logger, c.Metrics = log, reg
 		return file.Open(c)
 	case "kafka":
-		c, err := kafka.ParseURL(u)
+		c, err := kafka.Parse(text)
 		if err != nil {
 			return nil, &cli.UsageError{Err: err}
 		}
-		c.Logger, c.Registerer = log, reg
+		c.Logger, c.Metrics = log, reg
 		return kafka.Open(ctx, c)
 	case "stdout":
 		return stdout.New(out), nil
 	default:
-		return nil, &cli.UsageError{Err: fmt.Errorf("there is no %s sink: use one of %s", u.Scheme, sinkForms)}
+		return nil, &cli.UsageError{Err: fmt.Errorf("there is no %s sink: use one of %s", scheme, sinkForms)}
 	}
 }

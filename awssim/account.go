@@ -70,7 +70,7 @@ func newAccount(s *Sim, id string) *Account {
 		sim: s, id: id,
 		name:    "account-" + id,
 		email:   "aws+" + id + "@example.com",
-		status:  "ACTIVE",
+		status:  statusActive,
 		joined:  s.clock(),
 		roles:   map[string]*Role{},
 		users:   map[string]*User{},

@@ -17,7 +17,8 @@ type Authority interface {
 	// which is answered as access denied.
 	Authenticate(r *http.Request, body []byte, key Credential) error
 	// Authorize checks that the call is allowed. ErrAccessDenied is answered in
-	// the service's own words.
+	// the service's own words. It is not asked about sts:GetCallerIdentity, which
+	// needs no permission.
 	Authorize(call Call) error
 }
 
@@ -36,6 +37,9 @@ var (
 	// ErrAccessDenied: the call is not allowed.
 	ErrAccessDenied = errors.New("access denied")
 )
+
+// errRegion: the credential scope names a region that the account cannot have.
+var errRegion = errors.New("unknown region")
 
 // Kind says what a Principal is.
 type Kind string
@@ -138,9 +142,6 @@ func (l lists) Authenticate(r *http.Request, _ []byte, key Credential) error {
 // sts:AssumeRole, asks the role's trust lists. A role of the caller's own
 // account that trusts the caller by name needs no grant, as on AWS.
 func (l lists) Authorize(call Call) error {
-	if call.Action == "sts:GetCallerIdentity" {
-		return nil
-	}
 	granted := false
 	for _, pattern := range call.Granted {
 		if matchAction(pattern, call.Action) {

@@ -30,6 +30,7 @@ func benchSim(n int) (sim *awssim.Sim, accessKey string) {
 }
 
 func filterRequest(b *testing.B, accessKey, body string) *http.Request {
+	b.Helper()
 	r := httptest.NewRequestWithContext(b.Context(), http.MethodPost, "/", strings.NewReader(body))
 	r.Header.Set("X-Amz-Target", "Logs_20140328.FilterLogEvents")
 	r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential="+accessKey+"/20260301/eu-west-1/logs/aws4_request, SignedHeaders=host, Signature=0")

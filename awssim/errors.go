@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 )
 
 // Error is an error that AWS would answer. An Authority may return one to
@@ -45,7 +46,7 @@ func (x *exchange) fail(err error) {
 	}
 	h := x.w.Header()
 	if e.RetryAfter > 0 {
-		h.Set("Retry-After", fmt.Sprint(e.RetryAfter))
+		h.Set("Retry-After", strconv.Itoa(e.RetryAfter))
 	}
 	var body []byte
 	switch x.svc.wire {
@@ -105,6 +106,8 @@ func (x *exchange) classify(err error) *Error {
 		return &Error{Status: forbidden, Code: pick("InvalidClientTokenId", "UnrecognizedClientException"), Message: "The security token included in the request is invalid."}
 	case errors.Is(err, ErrExpiredToken):
 		return &Error{Status: forbidden, Code: pick("ExpiredToken", "ExpiredTokenException"), Message: "The security token included in the request is expired"}
+	case errors.Is(err, errRegion):
+		return &Error{Status: forbidden, Code: pick("SignatureDoesNotMatch", "InvalidSignatureException"), Message: "Credential should be scoped to a valid region."}
 	case errors.Is(err, ErrSignature):
 		return &Error{Status: forbidden, Code: pick("SignatureDoesNotMatch", "InvalidSignatureException"), Message: "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details."}
 	}

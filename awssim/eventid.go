@@ -24,7 +24,7 @@ type sequence struct{ n atomic.Uint64 }
 
 // take reserves n consecutive numbers and returns the first.
 func (s *sequence) take(n int) uint64 {
-	return s.n.Add(uint64(n)) - uint64(n) + 1 //nolint:gosec // n is a length
+	return s.n.Add(uint64(n)) - uint64(n) + 1
 }
 
 const eventIDDigits = 56
@@ -36,7 +36,7 @@ func appendEventID(b []byte, k key) []byte {
 	// The number's words, most significant first: the low 144 bits hold the
 	// sequence number, times 2^64, and a mix of it, which keeps neighbours from
 	// looking like a counter.
-	w := [3]uint64{uint64(k.ts) << 16, k.seq, mix(k.seq ^ uint64(k.ts))} //nolint:gosec // timestamps are not negative here
+	w := [3]uint64{uint64(k.ts) << 16, k.seq, mix(k.seq ^ uint64(k.ts))}
 	var digits [eventIDDigits]byte
 	end := eventIDDigits
 	for end > 0 {

@@ -3,6 +3,7 @@ package awssim
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -43,9 +44,7 @@ func (d *openAPI) document() ([]byte, error) {
 		}
 		doc["components"] = components
 	}
-	for k, v := range d.more {
-		doc[k] = v
-	}
+	maps.Copy(doc, d.more)
 	b, err := json.MarshalIndent(doc, "", "  ")
 	if err != nil {
 		return nil, fmt.Errorf("writing the OpenAPI document: %w", err)
@@ -60,7 +59,7 @@ func (d *openAPI) add(path, method string, op item) {
 		at = item{}
 		d.paths[path] = at
 	}
-	for _, segment := range strings.Split(path, "/") {
+	for segment := range strings.SplitSeq(path, "/") {
 		if !strings.HasPrefix(segment, "{") || !strings.HasSuffix(segment, "}") {
 			continue
 		}
@@ -234,7 +233,7 @@ func exportAPI(x *exchange) error {
 		return badRequest("ExportApi is supported for HTTP APIs only")
 	}
 	q := x.r.URL.Query()
-	contentType := ""
+	var contentType string
 	switch q.Get("outputType") {
 	case "JSON":
 		contentType = "application/json"

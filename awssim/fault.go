@@ -26,7 +26,7 @@ const (
 	// Slow waits Delay before the call is handled.
 	Slow FaultKind = "slow"
 	// ExpireCredentials ends the calling session for good.
-	ExpireCredentials FaultKind = "expire_credentials"
+	ExpireCredentials FaultKind = "expire_credentials" //nolint:gosec // the name of a fault
 	// EmptyPage answers an empty page with a token; the events come after (filter).
 	EmptyPage FaultKind = "empty_page"
 	// PageTwice answers a page whose token leads to the same page again (filter).
@@ -49,7 +49,7 @@ var faultKinds = []FaultKind{
 
 // Fault is one line of the fault script. Empty selectors match everything; of
 // several faults that match a call, the first injected of each kind acts.
-type Fault struct {
+type Fault struct { //nolint:recvcheck // encoding/json reads through a pointer and writes values
 	Kind      FaultKind `json:"kind"`
 	Service   string    `json:"service,omitempty"`   // sts, logs, apigateway, organizations, account
 	Operation string    `json:"operation,omitempty"` // FilterLogEvents

@@ -175,7 +175,7 @@ func TestCutConnection(t *testing.T) {
 			req.Header.Set("X-Amz-Target", "Logs_20140328.FilterLogEvents")
 			req.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential="+key+"/20260301/eu-west-1/logs/aws4_request, SignedHeaders=host, Signature=0")
 			res := must[*http.Response](t)(http.DefaultClient.Do(req))
-			defer res.Body.Close()
+			defer closeBody(t, res.Body)
 			body, err := io.ReadAll(res.Body)
 			if err == nil || !strings.HasPrefix(string(body), `{"events":[{"eventId":`) || json.Valid(body) {
 				t.Errorf("the body ended with %v: %s", err, body)
@@ -232,7 +232,7 @@ func TestControl(t *testing.T) {
 	call := func(url, method, path, body string) (int, string) {
 		req := must[*http.Request](t)(http.NewRequestWithContext(ctx(t), method, url+path, bytes.NewBufferString(body)))
 		res := must[*http.Response](t)(http.DefaultClient.Do(req))
-		defer res.Body.Close()
+		defer closeBody(t, res.Body)
 		return res.StatusCode, must[string](t)(readAll(res.Body))
 	}
 	w, client := tenEvents(t, awssim.Options{Control: true})

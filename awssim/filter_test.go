@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -53,8 +55,8 @@ func messages(events []cwtypes.FilteredLogEvent) string {
 }
 
 // TestFilterWalkGivesEachEventOnce: whatever the streams, timestamps, window,
-// page limit, scan window and empty pages, a walk gives each event of the
-// window exactly once, in the order of timestamp and eventId.
+// page limit, scan window, empty pages and doubles, a walk gives each event of
+// the window, exactly once by eventId, in the order of timestamp and eventId.
 func TestFilterWalkGivesEachEventOnce(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
@@ -98,6 +100,9 @@ func TestFilterWalkGivesEachEventOnce(t *testing.T) {
 		if every := rapid.IntRange(0, 3).Draw(rt, "empty pages"); every > 0 {
 			sim.Inject(awssim.Fault{Kind: awssim.EmptyPage, Every: every})
 		}
+		if kind := rapid.SampledFrom([]awssim.FaultKind{"", awssim.Double, awssim.PageTwice}).Draw(rt, "doubles"); kind != "" {
+			sim.Inject(awssim.Fault{Kind: kind, Across: rapid.Bool().Draw(rt, "across"), Probability: 0.5})
+		}
 		w := &world{t: t, sim: sim, clock: c}
 		client := w.direct(orders)
 		in := cloudwatchlogs.FilterLogEventsInput{
@@ -113,7 +118,9 @@ func TestFilterWalkGivesEachEventOnce(t *testing.T) {
 		events, sizes := w.walkPages(client, in)
 		var got, ids []string
 		for _, e := range events {
-			got, ids = append(got, *e.Message), append(ids, *e.EventId)
+			if !slices.Contains(ids, *e.EventId) { // the doubles were asked for
+				got, ids = append(got, *e.Message), append(ids, *e.EventId)
+			}
 		}
 		if diff := gocmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
 			rt.Fatalf("the walk (want -, got +):\n%s", diff)
@@ -272,4 +279,39 @@ func TestEventsPutLaterAreReadInPlace(t *testing.T) {
 	if got := messages(w.walk(orders, in)); got != "late soon" {
 		t.Errorf("after 90 s events are %q", got)
 	}
+}
+
+// TestReadersSeeWholeBatches reads while several writers put: every walk up to
+// what had been put before it began is complete, and none gives an event twice.
+func TestReadersSeeWholeBatches(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, awssim.Options{ScanWindow: 50})
+	logs := w.sim.Account(orders).Region(region).Logs()
+	logs.CreateGroup("g")
+	var put atomic.Int64
+	var writers sync.WaitGroup
+	for writer := range 4 {
+		writers.Go(func() {
+			for i := range 200 {
+				logs.Put("g", fmt.Sprint("s", writer), awssim.LogEvent{Timestamp: int64(i), Message: "x"}, awssim.LogEvent{Timestamp: int64(i), Message: "y"})
+				put.Add(2)
+			}
+		})
+	}
+	client := w.logs(orders)
+	for {
+		least := int(put.Load())
+		events, _ := w.walkPages(client, group(97))
+		ids := map[string]bool{}
+		for _, e := range events {
+			ids[*e.EventId] = true
+		}
+		if len(ids) != len(events) || len(events) < least {
+			t.Errorf("%d events, %d distinct, at least %d had been put", len(events), len(ids), least)
+		}
+		if least == 4*200*2 {
+			break
+		}
+	}
+	writers.Wait()
 }

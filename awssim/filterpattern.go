@@ -30,7 +30,7 @@ func compilePattern(text string) (*filterPattern, error) {
 		case '-':
 			list, rest = &p.not, rest[1:]
 		}
-		term := ""
+		var term string
 		if strings.HasPrefix(rest, `"`) {
 			end := strings.IndexByte(rest[1:], '"')
 			if end < 0 {

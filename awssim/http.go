@@ -39,6 +39,8 @@ type operation struct {
 	// prepare reads the input and sets x.call.Resource and x.group, for what
 	// must be known before the call is decided on; nil: nothing.
 	prepare func(x *exchange) error
+	// free operations need no permission: whoever has a credential may call.
+	free bool
 	// run does it and answers. It is not called if an error came before.
 	run func(x *exchange) error
 }
@@ -89,21 +91,26 @@ func (s *Sim) serve(w http.ResponseWriter, r *http.Request) {
 	scope, signed := scopeOf(r)
 	x.region = scope.region
 	x.svc = services[scope.service]
-	if x.svc == nil {
+	if x.svc == nil && scope.service == "" {
 		x.svc = guessService(r)
 	}
 	if x.svc == nil {
-		x.svc = services[serviceAPIGateway] // for the form of the error
+		x.svc = foreignService(r)
 		x.fail(unknownOperation(r.Method + " " + r.URL.Path + " of service " + strconv.Quote(scope.service)))
 		return
 	}
 	defer func() {
-		s.calls.count(callKey{x.svc.name, x.op.name, x.cred.Principal.Account, x.region}, x.failed, x.throttled)
+		k := callKey{service: x.svc.name, operation: x.op.name}
+		if x.account != nil {
+			// Only names that are known to be real, so that the counters stay
+			// few whatever clients send.
+			k.account, k.region = x.account.id, x.region
+		}
+		s.calls.count(k, x.failed, x.throttled)
 	}()
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
-		var large *http.MaxBytesError
-		if errors.As(err, &large) {
+		if _, large := errors.AsType[*http.MaxBytesError](err); large {
 			x.fail(&Error{Status: http.StatusRequestEntityTooLarge, Code: "RequestEntityTooLarge", Message: "Request body is too large"})
 		}
 		return // the client has gone
@@ -131,10 +138,14 @@ func (x *exchange) handle(signed bool, scope scope) error {
 	if !x.cred.Known() {
 		return ErrUnknownAccessKey
 	}
-	x.account = s.account(x.cred.Principal.Account)
-	if x.account == nil || x.account.Status() != "ACTIVE" {
+	a := s.account(x.cred.Principal.Account)
+	if a == nil || a.Status() != statusActive {
 		return ErrUnknownAccessKey
 	}
+	if a.optStatus(x.region) == "" && a.regionIfAny(x.region) == nil {
+		return errRegion
+	}
+	x.account = a
 	x.call = Call{
 		Service: x.svc.name, Operation: x.op.name, Action: x.svc.name + ":" + x.op.name,
 		Account: x.account.id, Region: x.region, Resource: "*",
@@ -152,6 +163,9 @@ func (x *exchange) handle(signed bool, scope scope) error {
 	}
 	if prepared != nil {
 		return prepared
+	}
+	if x.op.free {
+		return x.op.run(x)
 	}
 	if err := s.authority.Authorize(x.call); err != nil {
 		return err
@@ -270,8 +284,21 @@ func scopeOf(r *http.Request) (sc scope, ok bool) {
 	return scope{accessKey: part[0], region: part[2], service: part[3]}, part[0] != ""
 }
 
-// guessService finds the service of a request that has no credential scope, or
-// one that names none of ours: by target, host or path.
+// foreignService is a service that is not simulated. How it would write an
+// error is seen from how it was asked.
+func foreignService(r *http.Request) *service {
+	svc := &service{wire: wireRESTJSON}
+	switch {
+	case r.Header.Get("X-Amz-Target") != "":
+		svc.wire = wireJSON
+	case strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded"):
+		svc.wire = wireQuery
+	}
+	return svc
+}
+
+// guessService finds the service of a request that has no credential scope: by
+// target, host or path.
 func guessService(r *http.Request) *service {
 	target := r.Header.Get("X-Amz-Target")
 	switch {

@@ -28,7 +28,7 @@ func TestIndexIsASortedSet(t *testing.T) {
 			"append": func(rt *rapid.T) {
 				for range rapid.IntRange(1, 700).Draw(rt, "n") {
 					seq++
-					k := key{ts: int64(seq / 3), seq: seq} //nolint:gosec // small
+					k := key{ts: int64(seq / 3), seq: seq}
 					x.insert(k)
 					model = append(model, k)
 				}

@@ -194,7 +194,7 @@ func (l *Logs) put(g *logGroup, s *logStream, o PutOptions, events []LogEvent) {
 	seq := sim.sequence.take(len(events))
 	for i := range events {
 		e := logEvent{
-			key:      key{ts: max(events[i].Timestamp, 0), seq: seq + uint64(i)}, //nolint:gosec // i is an index
+			key:      key{ts: max(events[i].Timestamp, 0), seq: seq + uint64(i)},
 			ingested: now,
 			visible:  visible,
 			stream:   s,

@@ -160,7 +160,7 @@ func (f *filterScan) run(x *exchange, l *Logs, at *filterToken, body *[]byte) (*
 		// The copy must not make the page longer than was asked for.
 		if f.limit > 1 {
 			f.limit--
-			f.double = int(mix(uint64(at.bound.ts)^at.bound.seq) % uint64(f.limit)) //nolint:gosec // any number will do
+			f.double = int(mix(uint64(at.bound.ts)^at.bound.seq) % uint64(f.limit))
 		} else {
 			double.Across = true
 		}

@@ -51,9 +51,9 @@ func (t *tokenKey) encode(f *filterToken) string {
 		flags |= 2
 	}
 	b = append(b, flags)
-	b = binary.BigEndian.AppendUint64(b, uint64(f.bound.ts)) //nolint:gosec // the same bits come back
+	b = binary.BigEndian.AppendUint64(b, uint64(f.bound.ts))
 	b = binary.BigEndian.AppendUint64(b, f.bound.seq)
-	b = binary.BigEndian.AppendUint64(b, uint64(f.issued)) //nolint:gosec // the same bits come back
+	b = binary.BigEndian.AppendUint64(b, uint64(f.issued))
 	b = binary.BigEndian.AppendUint64(b, f.params)
 	b = binary.BigEndian.AppendUint32(b, t.nonce.Add(1))
 	b = append(b, t.mac(b)...)
@@ -76,8 +76,8 @@ func (t *tokenKey) decode(text string) (f filterToken, ok bool) {
 	return filterToken{
 		descending: b[0]&1 != 0,
 		struck:     b[0]&2 != 0,
-		bound:      key{ts: int64(word(0)), seq: word(1)}, //nolint:gosec // the same bits went in
-		issued:     int64(word(2)),                        //nolint:gosec // the same bits went in
+		bound:      key{ts: int64(word(0)), seq: word(1)},
+		issued:     int64(word(2)),
 		params:     word(3),
 	}, true
 }

@@ -14,7 +14,11 @@ type Region struct {
 	logRole string
 }
 
-const statusDisabled = "DISABLED"
+// The statuses that decide: of a region, and of an account.
+const (
+	statusDisabled = "DISABLED"
+	statusActive   = "ACTIVE"
+)
 
 // regionStatus is AWS's own regions with their opt status before an account
 // changes it.

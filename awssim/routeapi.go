@@ -11,7 +11,7 @@ import (
 // the query.
 func answerRoutePage[T any](x *exchange, kind string, list []T, show func(*T) item) error {
 	q := x.r.URL.Query()
-	limit := 100
+	limit := 25
 	if text := q.Get("maxResults"); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 1 {

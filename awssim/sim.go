@@ -131,9 +131,13 @@ func (s *Sim) account(id string) *Account {
 // now is the simulated time in milliseconds since the epoch.
 func (s *Sim) now() int64 { return s.clock().UnixMilli() }
 
-const upperAlnum = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
-const lowerAlnum = "abcdefghijklmnopqrstuvwxyz0123456789"
-const secretAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+// The alphabets of AWS's identifiers: of keys and IAM ids, of API ids, and of
+// secrets.
+const (
+	upperAlnum     = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+	lowerAlnum     = "abcdefghijklmnopqrstuvwxyz0123456789"
+	secretAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+)
 
 // randomID returns n letters of the alphabet.
 func (s *Sim) randomID(alphabet string, n int) string {

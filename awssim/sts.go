@@ -25,7 +25,7 @@ func findSTS(x *exchange) (operation, error) {
 	x.form = form
 	switch name := form.Get("Action"); name {
 	case "GetCallerIdentity":
-		return operation{name: name, run: getCallerIdentity}, nil
+		return operation{name: name, run: getCallerIdentity, free: true}, nil
 	case "AssumeRole":
 		return operation{name: name, prepare: prepareAssumeRole, run: assumeRole}, nil
 	default:
@@ -127,7 +127,7 @@ func prepareAssumeRole(x *exchange) error {
 	}
 	x.call.ExternalID = f.Get("ExternalId")
 	x.call.RoleAcct = in.account
-	if a := x.sim.account(in.account); a != nil {
+	if a := x.sim.account(in.account); a != nil && a.Status() == statusActive {
 		if r := a.role(in.role); r != nil && r.arn == in.arn {
 			x.call.Role = r
 		}

@@ -94,6 +94,7 @@ func TestAssumeRoleRefused(t *testing.T) {
 	nobody := w.config(w.sim.Account(hub).AddAccessKey("nobody"))
 	w.sim.Account(hub).AddRole(awssim.Role{Name: "Hub", Allow: []string{"*"}})
 	session := w.config(w.sim.Account(hub).Session("Hub", "hub", time.Hour))
+	inClosed := w.sim.Account(other).SetStatus("SUSPENDED").AddRole(awssim.Role{Name: "Open", TrustedAccounts: []string{hub}})
 	denied := func(arn string) string {
 		return "User: arn:aws:iam::111111111111:user/admin is not authorized to perform: sts:AssumeRole on resource: " + arn
 	}
@@ -106,6 +107,7 @@ func TestAssumeRoleRefused(t *testing.T) {
 	}{
 		{"role that trusts nobody", user, sts.AssumeRoleInput{RoleArn: closed}, "AccessDenied", denied(*closed)},
 		{"role that does not exist", user, sts.AssumeRoleInput{RoleArn: aws.String("arn:aws:iam::222222222222:role/None")}, "AccessDenied", denied("arn:aws:iam::222222222222:role/None")},
+		{"account that is closed", user, sts.AssumeRoleInput{RoleArn: &inClosed}, "AccessDenied", denied(inClosed)},
 		{"account that does not exist", user, sts.AssumeRoleInput{RoleArn: aws.String("arn:aws:iam::999999999999:role/Open")}, "AccessDenied", denied("arn:aws:iam::999999999999:role/Open")},
 		{"no external id", user, sts.AssumeRoleInput{RoleArn: guarded}, "AccessDenied", denied(*guarded)},
 		{"wrong external id", user, sts.AssumeRoleInput{RoleArn: guarded, ExternalId: aws.String("guess")}, "AccessDenied", denied(*guarded)},
@@ -214,7 +216,7 @@ func TestUnsignedAndUnknown(t *testing.T) {
 			req.Header.Set("Authorization", auth)
 		}
 		res := must[*http.Response](t)(http.DefaultClient.Do(req))
-		defer res.Body.Close()
+		defer closeBody(t, res.Body)
 		return res.StatusCode, must[string](t)(readAll(res.Body)), res.Header
 	}
 	for _, test := range []struct {
@@ -228,6 +230,8 @@ func TestUnsignedAndUnknown(t *testing.T) {
 		{"unknown sts operation", "", "/", "", "Action=GetFederationToken", 404, "UnknownOperationException"},
 		{"unknown service", "", "/x", "AWS4-HMAC-SHA256 Credential=A/20260301/eu-west-1/ec2/aws4_request, SignedHeaders=host, Signature=0", "", 404, "UnknownOperation"},
 		{"unknown route", "", "/restapis/x", "", "", 404, "UnknownOperation"},
+		{"unknown region", "Logs_20140328.DescribeLogGroups", "/", "AWS4-HMAC-SHA256 Credential=" + w.sim.Account(hub).AddAccessKey("admin").AccessKeyID + "/20260301/xx-fake-1/logs/aws4_request, SignedHeaders=host, Signature=0", "{}", 400, "Credential should be scoped to a valid region."},
+		{"unknown JSON service", "DynamoDB_20120810.ListTables", "/", "AWS4-HMAC-SHA256 Credential=A/20260301/eu-west-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0", "{}", 404, `"__type":"UnknownOperationException"`},
 		{"garbage scope", "", "/nothing", "AWS4-HMAC-SHA256 Credential=////", "", 404, "UnknownOperation"},
 		{"garbage body", "Logs_20140328.DescribeLogGroups", "/", "AWS4-HMAC-SHA256 Credential=" + w.sim.Account(hub).AddAccessKey("admin").AccessKeyID + "/20260301/eu-west-1/logs/aws4_request, SignedHeaders=host, Signature=0", "{nope", 400, "SerializationException"},
 	} {

@@ -3,6 +3,7 @@ package awssim_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"sync/atomic"
@@ -122,8 +123,7 @@ func must[T any](t *testing.T) func(v T, err error) T {
 // wantError checks that err is a *T, as the SDK decodes it, and its message.
 func wantError[T error](t *testing.T, err error, message string) {
 	t.Helper()
-	var typed T
-	if !errors.As(err, &typed) {
+	if typed, ok := errors.AsType[T](err); !ok {
 		t.Fatalf("error is %v (%T), want %T", err, err, typed)
 	}
 	wantCode(t, err, "", message)
@@ -153,6 +153,13 @@ func (w *world) direct(accountID string) *cloudwatchlogs.Client {
 	c := w.sim.Account(accountID).AddAccessKey("admin")
 	cfg.Credentials = credentials.NewStaticCredentialsProvider(c.AccessKeyID, c.SecretAccessKey, c.SessionToken)
 	return cloudwatchlogs.NewFromConfig(cfg)
+}
+
+func closeBody(t *testing.T, body io.Closer) {
+	t.Helper()
+	if err := body.Close(); err != nil {
+		t.Error(err)
+	}
 }
 
 type handlerClient struct{ handler http.Handler }

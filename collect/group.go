@@ -69,6 +69,8 @@ type reading struct {
 	next int64
 	// span is how much time, in milliseconds, the next window may cover.
 	span int64
+	// goal is where the slow reading goes before it rests.
+	goal int64
 	due  time.Time
 }
 

@@ -28,6 +28,7 @@ type lane struct {
 	order      []*group // as they were found, so that ties are broken alike
 	touched    []*group // what the next cut tells of
 	turn       uint64
+	requests   [classes]int64  // what each class has had; only the difference matters
 	sent       [passes]minutes // ids of the calls that were taken out
 	forgotten  int64           // what ended before was forgotten
 	idled      time.Time       // when closeIdle last looked
@@ -156,12 +157,11 @@ func (l *lane) forsake(found map[string]bool, now time.Time) (lost []string) {
 			continue
 		}
 		g.absent = true
-		g.trouble = trouble{
-			state: stateGone,
-			err:   "the log group is not listed any more",
-			since: now,
+		if g.trouble.state == "" {
+			g.trouble.since = now
 		}
-		l.detach(g)
+		g.trouble.state = stateGone
+		g.trouble.err = "the log group is not listed any more"
 		lost = append(lost, g.info.Name)
 	}
 	return lost
@@ -176,11 +176,13 @@ func (l *lane) detach(g *group) {
 }
 
 // absorb adds the events of a page to the assembler of the pass.
-func (l *lane) absorb(g *group, p pass, page *Page, digests []uint64) {
+func (l *lane) absorb(t task, page *Page, digests []uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	g := t.group
+	l.requests[t.class]++
 	before := g.books
-	feed := g.readings[p].feed
+	feed := g.readings[t.pass].feed
 	for i := range page.Events {
 		ev := &page.Events[i]
 		if !g.seen.add(ev.Timestamp, digests[i]) {

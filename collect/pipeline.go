@@ -172,14 +172,14 @@ func (p *pipeline) run(ctx context.Context) error {
 		if len(cuts) > 0 {
 			continue
 		}
-		wait := p.cfg.CommitInterval
+		var due <-chan time.Time // never, while there is nothing to commit
 		if len(staged) > 0 {
-			wait = max(p.cfg.CommitInterval-p.now().Sub(last), time.Millisecond)
+			tick.Reset(max(p.cfg.CommitInterval-p.now().Sub(last), time.Millisecond))
+			due = tick.C
 		}
-		tick.Reset(wait)
 		select {
 		case <-p.ready:
-		case <-tick.C:
+		case <-due:
 		case <-ctx.Done():
 			if len(staged) > 0 {
 				return p.left(ctx.Err())

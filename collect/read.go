@@ -51,9 +51,14 @@ func (l *lane) readWindow(ctx context.Context, t task) error {
 	var bytes, events int64
 	var pages int
 	for {
-		page, err := l.c.deps.Source.Read(ctx, info, t.from, t.to-1, next)
+		page, err := l.readPage(ctx, &info, t, next)
 		if err != nil {
-			l.meters.failed(account.Classify(err))
+			if next != "" {
+				// A shorter window is more likely to come to its end. Without this
+				// one error in a hundred pages could keep a window of a thousand
+				// from ever being read.
+				l.shorten(t, 2)
+			}
 			return fmt.Errorf("reading log group %s: %w", info.Name, err)
 		}
 		if len(page.Events) > 0 {
@@ -61,7 +66,7 @@ func (l *lane) readWindow(ctx context.Context, t task) error {
 			bytes += page.Bytes
 			events += int64(len(page.Events))
 		}
-		l.absorb(t.group, t.pass, &page, order(page.Events))
+		l.absorb(t, &page, order(page.Events))
 		if page.Next == "" {
 			break
 		}
@@ -70,10 +75,7 @@ func (l *lane) readWindow(ctx context.Context, t task) error {
 		}
 		next = page.Next
 		if pages >= limit && t.to-t.from > minSpan.Milliseconds() {
-			l.mu.Lock()
-			r := &t.group.readings[t.pass]
-			r.span = max(minSpan.Milliseconds(), (t.to-t.from)/8)
-			l.mu.Unlock()
+			l.shorten(t, 8)
 			return errSplit
 		}
 		if err := l.c.pipeline.waitRoom(ctx); err != nil {
@@ -81,9 +83,38 @@ func (l *lane) readWindow(ctx context.Context, t task) error {
 		}
 	}
 	l.mu.Lock()
-	t.group.readings[t.pass].adapt(t.to-t.from, bytes, events, l.c.cfg.WindowPages)
+	t.group.readings[t.pass].adapt(t.to-t.from, bytes, events, pages, l.c.cfg.WindowPages)
 	l.mu.Unlock()
 	return nil
+}
+
+// pageAttempts is how often a page is asked for before its window is given up
+// and read again from its beginning. The SDK has tried several times each.
+const pageAttempts = 3
+
+func (l *lane) readPage(ctx context.Context, info *transaction.Group, t task, next string) (Page, error) {
+	for attempt := 1; ; attempt++ {
+		page, err := l.c.deps.Source.Read(ctx, *info, t.from, t.to-1, next)
+		if err == nil {
+			return page, nil
+		}
+		class := account.Classify(err)
+		l.meters.failed(class)
+		switch class {
+		case account.Denied, account.Gone, account.Invalid, account.Canceled:
+			return Page{}, err
+		}
+		if attempt == pageAttempts || !sleep(ctx, backoff(attempt)) {
+			return Page{}, err
+		}
+	}
+}
+
+// shorten makes the next window at this place a part of the one that failed.
+func (l *lane) shorten(t task, parts int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	t.group.readings[t.pass].span = max(minSpan.Milliseconds(), (t.to-t.from)/parts)
 }
 
 // order sorts the events of a page, which AWS promises only in part, by time and
@@ -130,10 +161,6 @@ func (l *lane) failed(ctx context.Context, t task, err error) {
 	where.state, where.passing, where.err, where.mend = v.state, v.passing, account.Text(err), v.mend
 	where.failures++
 	where.retry = now.Add(v.delay(where.failures))
-	if !v.lane && (!v.passing || now.Sub(where.since) > l.c.cfg.Idle) {
-		l.detach(g)
-		l.collect()
-	}
 	wait := where.retry.Sub(now)
 	l.mu.Unlock()
 	attrs := []any{
@@ -161,36 +188,37 @@ func (l *lane) failed(ctx context.Context, t task, err error) {
 type verdict struct {
 	state   string
 	mend    string
-	lane    bool // nothing of the account and region can be read
-	passing bool // it is likely to pass by itself
-	shortly bool // trying again at once may help
+	lane    bool          // nothing of the account and region can be read
+	passing bool          // it may pass by itself
+	first   time.Duration // until the second try
 }
 
 // judge is the one place that decides what a failed read means.
 func judge(err error) verdict {
 	var mender interface{ Mend() string }
 	var chain *account.ChainError
-	v := verdict{state: stateFailing}
+	v := verdict{state: stateFailing, passing: true, first: 500 * time.Millisecond}
 	if errors.As(err, &mender) {
 		v.mend = mender.Mend()
 	}
 	switch account.Classify(err) {
 	case account.Denied:
-		v.state = stateDenied
+		v.state, v.passing = stateDenied, false
 		if v.mend == "" {
 			v.mend = "allow logs:FilterLogEvents on this log group to the role that reads it, and kms:Decrypt where the group has a key of its own"
 		}
+		v.first = 5 * time.Second
 	case account.Gone:
-		v.state = stateGone
+		v.state, v.passing = stateGone, false
+		v.first = 5 * time.Second
 	case account.Invalid:
 		// With a page token this is a token that AWS no longer knows; without
 		// one the group cannot be read in this way, as one of the Infrequent
-		// Access class. Both show at the next try, from the window's beginning.
-		v.shortly = true
+		// Access class. Which of the two it is shows when the window is begun
+		// again.
 	default:
 		// Throttling, expired credentials, cut answers and everything that nobody
 		// knows: reading again loses nothing, giving up might.
-		v.passing, v.shortly = true, true
 	}
 	// Credentials that cannot be had fail all groups in the same way: one
 	// warning and one back-off for all of them.
@@ -201,10 +229,6 @@ func judge(err error) verdict {
 // delay is the wait before the nth try, doubling to 5 minutes. The random part
 // keeps groups that failed together from returning together.
 func (v verdict) delay(n int) time.Duration {
-	first := 10 * time.Second
-	if v.shortly {
-		first = 500 * time.Millisecond
-	}
-	d := min(first<<min(n-1, 16), 5*time.Minute)
+	d := min(v.first<<min(n-1, 16), 5*time.Minute)
 	return d/2 + rand.N(d/2+1) //nolint:gosec // not a secret
 }

@@ -12,7 +12,7 @@ const (
 
 	// firstSpan is how much time the first window of a group covers at most.
 	firstSpan = 5 * time.Minute
-	minSpan   = time.Second
+	minSpan   = 10 * time.Millisecond
 	maxSpan   = 6 * time.Hour
 	// pageBytes and pageEvents are what CloudWatch puts on one page at most.
 	pageBytes  = 1 << 20
@@ -24,7 +24,19 @@ type task struct {
 	group    *group
 	pass     pass
 	from, to int64
+	class    class
 }
+
+// class says what a window is for. Polls of groups that have caught up and
+// windows of those that have not share the requests half and half: otherwise a
+// group with a backlog would starve a hundred quiet ones, or they it.
+type class int
+
+const (
+	polls    class = iota // reaches as far as can be read
+	backlogs              // more is waiting behind it
+	classes               // how many there are
+)
 
 // run serves the groups of the lane until ctx is done, up to Concurrency windows
 // at a time, and waits for those that are being read.
@@ -86,7 +98,8 @@ func (l *lane) pick(now time.Time) (t task, wait time.Duration, ok bool) {
 		return task{}, wait, false
 	}
 	hindmost := l.hindmost()
-	var best *group
+	var best [classes]*group
+	var tasks [classes]task
 	for _, g := range l.order {
 		switch {
 		case g.busy || g.absent || l.c.once && l.abandoned(g):
@@ -96,23 +109,42 @@ func (l *lane) pick(now time.Time) (t task, wait time.Duration, ok bool) {
 			continue
 		case hindmost != nil && g != hindmost:
 			continue
-		case best != nil && best.served <= g.served:
-			continue
 		}
 		candidate, at, due := l.window(g, now)
 		if !due {
 			until(at)
 			continue
 		}
-		best, t = g, candidate
+		if b := best[candidate.class]; b == nil || g.served < b.served {
+			best[candidate.class], tasks[candidate.class] = g, candidate
+		}
 	}
-	if best == nil {
+	c := polls
+	switch {
+	case best[polls] == nil && best[backlogs] == nil:
 		return task{}, wait, false
+	case best[polls] == nil:
+		c = backlogs
+		l.requests[polls] = max(l.requests[polls], l.requests[backlogs])
+	case best[backlogs] == nil:
+		l.requests[backlogs] = max(l.requests[backlogs], l.requests[polls])
+	case l.requests[backlogs] < l.requests[polls]:
+		c = backlogs
 	}
+	g := best[c]
 	l.turn++
-	best.served, best.servedPass, best.busy = l.turn, t.pass, true
-	best.readings[t.pass].due = now.Add(l.c.cfg.PollInterval)
-	return t, 0, true
+	g.served, g.servedPass, g.busy = l.turn, tasks[c].pass, true
+	g.readings[g.servedPass].due = now.Add(l.c.cfg.PollInterval)
+	return tasks[c], 0, true
+}
+
+// classOf says what a window that ends at to is for, if up to limit could be
+// read.
+func classOf(to, limit int64) class {
+	if to < limit {
+		return backlogs
+	}
+	return polls
 }
 
 // hindmost is the only group to read while too many calls are open: reading it
@@ -173,7 +205,7 @@ func (l *lane) fastWindow(g *group, now time.Time) (t task, at time.Time, due bo
 	if g.skipFrom < g.skipTo && r.next < g.skipFrom {
 		to = min(to, g.skipFrom)
 	}
-	return task{g, fast, r.next, to}, now, true
+	return task{g, fast, r.next, to, classOf(to, horizon)}, now, true
 }
 
 func (l *lane) slowWindow(g *group, now time.Time) (t task, at time.Time, due bool) {
@@ -191,7 +223,7 @@ func (l *lane) slowWindow(g *group, now time.Time) (t task, at time.Time, due bo
 	to := min(ripe, g.readings[fast].next)
 	interval := l.c.cfg.SlowInterval.Milliseconds()
 	closesUp := to == g.readings[fast].next && to > r.next
-	if to-r.next < interval && !closesUp {
+	if to-r.next < interval && !closesUp && r.next >= r.goal {
 		// The fast reading may be what is waited for; it wakes the lane.
 		at = time.UnixMilli(r.next + interval).Add(overlap)
 		if !at.After(now) {
@@ -199,33 +231,44 @@ func (l *lane) slowWindow(g *group, now time.Time) (t task, at time.Time, due bo
 		}
 		return task{}, at, false
 	}
-	return task{g, slow, r.next, min(to, r.next+max(r.span, interval))}, now, true
+	if to <= r.next {
+		return task{}, now.Add(l.c.cfg.PollInterval), false
+	}
+	r.goal = max(r.goal, to)
+	end := min(to, r.next+r.span)
+	return task{g, slow, r.next, end, classOf(end, to)}, now, true
 }
 
 // adapt chooses the span of the next window by what this one held, so that a
-// window has about WindowPages pages.
-func (r *reading) adapt(span, bytes, events int64, pages int) {
-	full := max(bytes*pageEvents, events*pageBytes) // in 1/(pageBytes*pageEvents) pages
-	const page = pageBytes * pageEvents
-	var want int64
-	if full == 0 {
-		want = 4 * max(span, r.span)
-	} else {
-		want = int64(float64(span) * float64(pages) * page / float64(full))
+// window has about target pages. A page may be far from full, where CloudWatch
+// ends it for other reasons, so pages count as well as what is on them.
+func (r *reading) adapt(span, bytes, events int64, pages, target int) {
+	held := max(float64(bytes)/pageBytes, float64(events)/pageEvents, float64(pages-1))
+	most := 4 * float64(max(span, r.span))
+	want := most
+	if held > 0 {
+		want = min(most, float64(span)*float64(target)/held)
 	}
-	if span < r.span && want >= r.span {
+	if span < r.span && want >= float64(r.span) {
 		return // too short a window to tell that more would fit
 	}
-	want = min(want, 4*max(span, r.span))
-	r.span = max(minSpan.Milliseconds(), min(want, maxSpan.Milliseconds()))
+	r.span = max(minSpan.Milliseconds(), min(int64(want), maxSpan.Milliseconds()))
 }
 
-// closeIdle closes the calls that only groups in trouble could add to.
+// closeIdle lets log time go on without the groups that have been in trouble for
+// Idle, and closes the calls that only those could add to. Not sooner: a group
+// that is catching up has calls that are old by the clock and whose rest comes
+// with the next page.
 func (l *lane) closeIdle(now time.Time) {
 	if now.Sub(l.idled) < l.c.cfg.PollInterval {
 		return
 	}
 	l.idled = now
+	for _, g := range l.order {
+		if g.trouble.state != "" && now.Sub(g.trouble.since) >= l.c.cfg.Idle {
+			l.detach(g)
+		}
+	}
 	l.assemblers[fast].CloseIdle(l.c.horizon(now))
 	l.assemblers[slow].CloseIdle(now.Add(-l.c.cfg.Overlap).UnixMilli())
 	l.collect()

@@ -125,8 +125,11 @@ func (c *Config) Validate() error {
 		name string
 		v    time.Duration
 	}{
-		{"poll_interval", c.PollInterval}, {"overlap", c.Overlap}, {"idle", c.Idle},
-		{"discovery_interval", c.DiscoveryInterval}, {"shutdown_timeout", c.ShutdownTimeout},
+		{"poll_interval", c.PollInterval},
+		{"overlap", c.Overlap},
+		{"idle", c.Idle},
+		{"discovery_interval", c.DiscoveryInterval},
+		{"shutdown_timeout", c.ShutdownTimeout},
 	} {
 		if d.v <= 0 {
 			bad(d.name, "must be more than zero, not %s", d.v)

@@ -62,7 +62,7 @@ func TestDocumentation(t *testing.T) {
 		}
 	}
 	if os.Getenv("UPDATE_DOCS") == "1" {
-		if err := os.WriteFile(docFile, []byte(doc), 0o644); err != nil { //nolint:gosec // documentation is for everyone
+		if err := os.WriteFile(docFile, []byte(doc), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -76,7 +77,7 @@ func (c *Config) readYAML(path string, b []byte) error {
 	at := func(n *yaml.Node) string { return fmt.Sprintf("%s:%d:%d", path, n.Line, n.Column) }
 	root := doc.Content[0]
 	if root.Kind != yaml.MappingNode {
-		return &Error{Where: at(root), Err: fmt.Errorf("the file must be a mapping of settings")}
+		return &Error{Where: at(root), Err: errors.New("the file must be a mapping of settings")}
 	}
 	seen := map[string]bool{}
 	for i := 0; i+1 < len(root.Content); i += 2 {
@@ -104,7 +105,7 @@ func (c *Config) readYAML(path string, b []byte) error {
 		}
 	}
 	if seen["roles"] && seen["role_arns"] {
-		return &Error{Where: path, Err: fmt.Errorf("roles and role_arns are both set"), Hint: "name each role under roles"}
+		return &Error{Where: path, Err: errors.New("roles and role_arns are both set"), Hint: "name each role under roles"}
 	}
 	return nil
 }
@@ -114,7 +115,7 @@ func scalars(s *Setting, n *yaml.Node) ([]string, error) {
 	switch {
 	case n.Kind == yaml.ScalarNode:
 		if n.Tag == "!!null" {
-			return nil, fmt.Errorf("has no value")
+			return nil, errors.New("has no value")
 		}
 		if s.List {
 			return splitList(n.Value), nil
@@ -140,9 +141,9 @@ func scalars(s *Setting, n *yaml.Node) ([]string, error) {
 		return out, nil
 	default:
 		if s.List {
-			return nil, fmt.Errorf("must be a list")
+			return nil, errors.New("must be a list")
 		}
-		return nil, fmt.Errorf("must be a single value")
+		return nil, errors.New("must be a single value")
 	}
 }
 
@@ -151,7 +152,7 @@ func scalars(s *Setting, n *yaml.Node) ([]string, error) {
 func (c *Config) readRoles(path string, n *yaml.Node) error {
 	at := func(n *yaml.Node) string { return fmt.Sprintf("%s:%d:%d", path, n.Line, n.Column) }
 	if n.Kind != yaml.SequenceNode {
-		return &Error{Where: at(n), Err: fmt.Errorf("roles must be a list")}
+		return &Error{Where: at(n), Err: errors.New("roles must be a list")}
 	}
 	known := map[string]bool{"arn": true, "external_id": true, "session_name": true, "session_tags": true, "regions": true}
 	for _, e := range n.Content {
@@ -163,7 +164,7 @@ func (c *Config) readRoles(path string, n *yaml.Node) error {
 			continue
 		}
 		if e.Kind != yaml.MappingNode {
-			return &Error{Where: at(e), Err: fmt.Errorf("a role must be an ARN or a mapping with arn")}
+			return &Error{Where: at(e), Err: errors.New("a role must be an ARN or a mapping with arn")}
 		}
 		for i := 0; i+1 < len(e.Content); i += 2 {
 			if k := e.Content[i]; !known[k.Value] {

@@ -132,7 +132,7 @@ func pairs(name, doc string, get func(*Config) map[string]string, set func(*Conf
 		Name: name, Doc: doc, List: true,
 		get: func(c *Config) string {
 			m := get(c)
-			var out []string
+			out := make([]string, 0, len(m))
 			for _, k := range slices.Sorted(maps.Keys(m)) {
 				out = append(out, k+"="+m[k])
 			}
@@ -186,7 +186,7 @@ var settings = []*Setting{
 		Name: "role_arns", Flag: "role-arn", List: true,
 		Doc: "roles to assume, one an account; without any the base account is read",
 		get: func(c *Config) string {
-			var out []string
+			out := make([]string, 0, len(c.Accounts.Roles))
 			for _, r := range c.Accounts.Roles {
 				out = append(out, r.ARN)
 			}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"html/template"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -45,20 +46,22 @@ type point struct {
 	Calls, E4xx, E5xx float64
 }
 
-// series gathers minutes into the steps of [from, to). The minute that holds
-// until is over only in part, and its calls are told for that part.
+// series gathers minutes into the steps of [from, to). A minute that was not
+// read to its end by until would look like a fall; it counts only while there is
+// no whole one, and then for the seconds that were read.
 func series(minutes []inventory.Minute, from, to, until time.Time, step time.Duration) []point {
 	n := int(to.Sub(from) / step)
 	points, seconds := make([]point, n), make([]float64, n)
 	for i := range points {
 		points[i].At = from.Add(time.Duration(i) * step)
 	}
+	whole := slices.ContainsFunc(minutes, func(m inventory.Minute) bool { return !until.Before(m.Time.Add(time.Minute)) })
 	for i := range minutes {
 		m := &minutes[i]
 		at := int(m.Time.Sub(from) / step)
 		took := min(60, until.Sub(m.Time).Seconds())
-		if m.Time.Before(from) || at >= n || took < 10 {
-			continue // too little of the minute for a rate
+		if m.Time.Before(from) || at >= n || took < 1 || (whole && took < 60) {
+			continue
 		}
 		p := &points[at]
 		p.Observed = true
@@ -84,6 +87,7 @@ type chart struct {
 	Points   []point
 	SVG      template.HTML
 	Top      float64 // the value at the upper edge
+	Half     float64
 	Ticks    []time.Time
 	Last     point
 	Peak     float64
@@ -93,7 +97,7 @@ type chart struct {
 }
 
 // traffic draws the calls of api, or of all if api is empty.
-func (s *server) traffic(ctx context.Context, api, name string, lag time.Duration) chart {
+func (s *server) traffic(ctx context.Context, api, name string) chart {
 	sp := spanOf(name)
 	now := s.Clock().UTC()
 	to := now.Truncate(sp.Step).Add(sp.Step)
@@ -108,9 +112,7 @@ func (s *server) traffic(ctx context.Context, api, name string, lag time.Duratio
 		c.Err = true
 		return c
 	}
-	// What was called in the last seconds has not been read yet. A group that
-	// is hours behind must not hide what the others show.
-	until := now.Add(-min(lag, 2*time.Minute))
+	until := now.Add(-s.usualLag())
 	c.Points = series(minutes, from, to, until, sp.Step)
 	for i := range c.Points {
 		p := c.Points[i]
@@ -124,9 +126,23 @@ func (s *server) traffic(ctx context.Context, api, name string, lag time.Duratio
 		}
 	}
 	c.Top = niceTop(c.Peak)
+	c.Half = c.Top / 2
 	c.SVG = drawSeries(c.Points, c.Top, until.Add(-sp.Step), fmt.Sprintf(
 		"Calls per second over %s: last %s, highest %s, %d of %d steps not observed", sp.Title, rate(c.Last.Calls), rate(c.Peak), c.Gaps, len(c.Points)))
 	return c
+}
+
+// usualLag is how far the groups that keep up are behind now: the one that is
+// hours behind, or cannot be read, must not hide what the others show.
+func (s *server) usualLag() time.Duration {
+	var lag time.Duration
+	h := s.health()
+	for i := range h.Groups {
+		if g := &h.Groups[i]; g.Error == "" && g.Lag <= slow {
+			lag = max(lag, g.Lag)
+		}
+	}
+	return lag
 }
 
 // niceTop is the smallest of 1, 2, 5, 10, … times a power of ten that is not

@@ -240,17 +240,22 @@ func (s *server) health() collect.Health {
 }
 
 // estate returns the last discovery; nil if there is none or it cannot be read,
-// for no page but its own needs it.
+// for most pages are whole without it.
 func (s *server) estate(ctx context.Context) *estate.Snapshot {
+	snap, _ := s.estateOrError(ctx)
+	return snap
+}
+
+func (s *server) estateOrError(ctx context.Context) (*estate.Snapshot, error) {
 	if s.Estate == nil {
-		return nil
+		return nil, nil
 	}
 	snap, err := s.Estate(ctx)
 	if err != nil {
 		s.Logger.ErrorContext(ctx, "dashboard read failed", "what", "the estate", "error", err)
-		return nil
+		return nil, err
 	}
-	return snap
+	return snap, nil
 }
 
 const themeCookie = "gatehouse_theme"
@@ -265,17 +270,25 @@ func themeOf(r *http.Request) string {
 // theme keeps the choice of light or dark; the script does the same without
 // leaving the page.
 func (s *server) theme(w http.ResponseWriter, r *http.Request) {
-	c := &http.Cookie{Name: themeCookie, Value: r.PostFormValue("theme"), Path: "/", MaxAge: 365 * 24 * 3600, SameSite: http.SameSiteStrictMode, Secure: r.TLS != nil}
-	if c.Value != "light" && c.Value != "dark" {
-		c.Value, c.MaxAge = "", -1
+	value, age := r.PostFormValue("theme"), 365*24*3600
+	if value != "light" && value != "dark" {
+		value, age = "", -1
 	}
-	http.SetCookie(w, c)
-	back := r.PostFormValue("back")
-	if u, err := url.Parse(back); err != nil || u.Host != "" || u.Scheme != "" || !strings.HasPrefix(back, "/") ||
-		strings.HasPrefix(back, "//") || strings.Contains(back, `\`) {
-		back = s.BasePath + "/" // not to another site
+	http.SetCookie(w, &http.Cookie{ //nolint:gosec // Not a secret: the script writes it too, and over plain HTTP on loopback.
+		Name: themeCookie, Value: value, Path: "/", MaxAge: age, SameSite: http.SameSiteStrictMode, Secure: r.TLS != nil,
+	})
+	http.Redirect(w, r, s.localPath(r.PostFormValue("back")), http.StatusSeeOther) //nolint:gosec // localPath lets no other site through.
+}
+
+// localPath returns the path and query of an address of this server, and the
+// overview's for any other.
+func (s *server) localPath(address string) string {
+	u, err := url.Parse(address)
+	if err != nil || u.Host != "" || u.Scheme != "" || !strings.HasPrefix(address, "/") ||
+		strings.HasPrefix(address, "//") || strings.Contains(address, `\`) {
+		return s.BasePath + "/"
 	}
-	http.Redirect(w, r, back, http.StatusSeeOther)
+	return u.RequestURI()
 }
 
 // search jumps: to a section by its name, to the one endpoint that matches, or

@@ -26,6 +26,7 @@ type endpointData struct {
 	Unseen     []string
 	PeakMinute uint32
 	Configured *estate.Route
+	Partial    bool // not all routes of the API could be read
 	Coverage   *badge
 	URL        string
 	Curl       string
@@ -56,6 +57,10 @@ func (s *server) endpoint(w http.ResponseWriter, r *http.Request) {
 	}
 	if err != nil {
 		s.unavailable(w, r, "The endpoint", err)
+		return
+	}
+	if detail.ID != r.PathValue("id") { // it became part of another
+		http.Redirect(w, r, s.BasePath+"/inventory/"+url.PathEscape(detail.ID), http.StatusSeeOther)
 		return
 	}
 	snap := s.estate(ctx)
@@ -147,7 +152,7 @@ func latencies(buckets []inventory.LatencyBucket) []portion {
 	}
 	var rows []portion
 	for i := first; i <= last && i < len(counts); i++ {
-		label := ""
+		var label string
 		switch {
 		case i == 0:
 			label = "≤ " + edge(latencyEdges[0])
@@ -224,11 +229,18 @@ func (d *endpointData) configured(snap *estate.Snapshot) {
 func (d *endpointData) fromAPI(a *estate.API) {
 	for i := range a.Stages {
 		if a.Stages[i].Name == d.Stage {
-			b := covers(a.Stages[i].Coverage())
+			st := a.Stages[i]
+			for _, o := range st.Overrides {
+				if o.Path == d.Route && o.Method == d.Method {
+					st.LoggingLevel, st.DataTrace = o.LoggingLevel, o.DataTrace
+				}
+			}
+			b := covers(st.Coverage())
 			d.Coverage = &b
 		}
 	}
-	var any *estate.Route
+	d.Partial = a.RoutesPartial
+	var anyMethod *estate.Route
 	for i := range a.Routes {
 		rt := &a.Routes[i]
 		if rt.Path != d.Route {
@@ -238,11 +250,11 @@ func (d *endpointData) fromAPI(a *estate.API) {
 			d.Configured = rt
 		}
 		if rt.Method == "ANY" {
-			any = rt
+			anyMethod = rt
 		}
 	}
 	if d.Configured == nil {
-		d.Configured = any
+		d.Configured = anyMethod
 	}
 	if a.Endpoint == "" || a.DefaultDisabled || a.EndpointType == "PRIVATE" {
 		return
@@ -265,7 +277,7 @@ func (d *endpointData) fromAPI(a *estate.API) {
 // run can be given: another method, a template with parameters, or a way to
 // authorize that is not known.
 func curl(d *endpointData) string {
-	if (d.Method != "GET" && d.Method != "HEAD" && d.Method != "OPTIONS") || d.Configured == nil || strings.ContainsAny(d.URL, "{}") {
+	if (d.Method != http.MethodGet && d.Method != http.MethodHead && d.Method != http.MethodOptions) || d.Configured == nil || strings.ContainsAny(d.URL, "{}") {
 		return ""
 	}
 	target, ok := quoted(d.URL)
@@ -288,9 +300,9 @@ func curl(d *endpointData) string {
 	}
 	method := ""
 	switch d.Method {
-	case "HEAD":
+	case http.MethodHead:
 		method = " --head"
-	case "OPTIONS":
+	case http.MethodOptions:
 		method = " -X OPTIONS"
 	}
 	return "curl -i" + method + auth + " " + target

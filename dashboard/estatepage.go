@@ -49,13 +49,10 @@ const maxStages = 300
 func (s *server) estatePage(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), readTimeout)
 	defer cancel()
-	var snap *estate.Snapshot
-	if s.Estate != nil {
-		var err error
-		if snap, err = s.Estate(ctx); err != nil {
-			s.unavailable(w, r, "The estate", err)
-			return
-		}
+	snap, err := s.estateOrError(ctx)
+	if err != nil {
+		s.unavailable(w, r, "The estate", err)
+		return
 	}
 	v := r.URL.Query()
 	d := &estateData{Snapshot: snap, Totals: snap.Totals(), Query: v.Get("q"), Coverage: v.Get("coverage")}

@@ -42,27 +42,6 @@ func queryOf(v url.Values, now time.Time) inventory.Query {
 	return q
 }
 
-// without returns q with one filter open again, to count what else it offers.
-func without(q inventory.Query, key string) inventory.Query {
-	switch key {
-	case "account":
-		q.Account = ""
-	case "region":
-		q.Region = ""
-	case "api":
-		q.APIID = ""
-	case "stage":
-		q.Stage = ""
-	case "type":
-		q.APIType = ""
-	case "method":
-		q.Method = ""
-	case "visibility":
-		q.Visibility = ""
-	}
-	return q
-}
-
 // option is a value of a filter with the number of endpoints that have it.
 type option struct {
 	Value, Title string

@@ -19,6 +19,7 @@ import (
 var functions = template.FuncMap{
 	"int":      count,
 	"rate":     rate,
+	"short":    short,
 	"duration": duration,
 	"ms":       milliseconds,
 	"bytes":    size,
@@ -47,6 +48,8 @@ func count(v any) string {
 		n = int64(x)
 	case uint32:
 		n = int64(x)
+	case *int64:
+		n = *x
 	}
 	s := strconv.FormatInt(n, 10)
 	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
@@ -65,6 +68,14 @@ func rate(v float64) string {
 	default:
 		return strconv.FormatFloat(v, 'f', 2, 64)
 	}
+}
+
+// short writes a round number for an axis.
+func short(v float64) string {
+	if v >= 1000 {
+		return count(int64(v))
+	}
+	return strconv.FormatFloat(v, 'g', 4, 64)
 }
 
 // duration writes the two largest units: "12 s", "7 min 12 s", "3 h 4 min".
@@ -134,7 +145,7 @@ func percent(part, whole int64) string {
 		return "< 0.1 %"
 	case p > 99.9 && part < whole:
 		return "> 99.9 %"
-	case p < 10:
+	case p < 10 || (p > 99 && part < whole):
 		return strconv.FormatFloat(p, 'f', 1, 64) + " %"
 	default:
 		return strconv.FormatFloat(p, 'f', 0, 64) + " %"
@@ -170,7 +181,12 @@ func redacted(s string) template.HTML {
 	return template.HTML(strings.ReplaceAll(template.HTMLEscapeString(s), transaction.Redacted, `<mark class="redacted">[redacted]</mark>`)) //nolint:gosec // Escaped before.
 }
 
-// pretty indents a JSON body; what is not JSON, or was cut, stays as it is.
+// maxDepth is how deep JSON may nest to be indented: each level would widen all
+// lines within it, and a body of brackets alone would fill the page.
+const maxDepth = 40
+
+// pretty indents a JSON body; what is not JSON, was cut or nests too deep stays
+// as it is.
 func pretty(body string) string {
 	if !json.Valid([]byte(body)) {
 		return body
@@ -179,7 +195,7 @@ func pretty(body string) string {
 	depth, inString, escaped := 0, false, false
 	line := func() {
 		b.WriteByte('\n')
-		for range min(depth, 60) {
+		for range depth {
 			b.WriteString("  ")
 		}
 	}
@@ -202,7 +218,9 @@ func pretty(body string) string {
 			b.WriteByte(c)
 		case c == '{' || c == '[':
 			b.WriteByte(c)
-			depth++
+			if depth++; depth > maxDepth {
+				return body
+			}
 			if next := following(body, i+1); next != '}' && next != ']' {
 				line()
 			}
@@ -242,13 +260,13 @@ func methodOf(e transaction.APIType, method string) badge {
 	}
 	switch method {
 	case "GET", "HEAD", "OPTIONS":
-		return badge{Class: "m-read", Word: method}
+		return badge{Class: "m-read", Word: method, Hint: "reads"}
 	case "DELETE":
-		return badge{Class: "m-delete", Word: method}
+		return badge{Class: "m-delete", Word: method, Hint: "deletes"}
 	case "ANY", "":
 		return badge{Class: "m-any", Word: "ANY", Hint: "any method"}
 	default:
-		return badge{Class: "m-write", Word: method}
+		return badge{Class: "m-write", Word: method, Hint: method + " changes something"}
 	}
 }
 

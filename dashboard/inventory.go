@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -38,8 +39,7 @@ type chip struct{ Title, Value, Without string }
 
 var inventoryColumns = []column{
 	{"Endpoint", "method and route template", "route", "asc", ""},
-	{"API · stage", "", "", "", ""},
-	{"Account · region", "", "", "", ""},
+	{"API · stage", "and account · region", "", "", ""},
 	{"Seen", "how much of its calls the logs showed, at best", "", "", ""},
 	{"Calls", "since it was first seen", "calls", "desc", "n"},
 	{"Errors", "share of calls answered with 4xx or 5xx", "errors", "desc", "n"},
@@ -59,6 +59,11 @@ func (s *server) inventory(w http.ResponseWriter, r *http.Request) {
 	q := queryOf(v, now)
 	q.Limit = rowsPerPage
 	found, err := s.Inventory.Endpoints(ctx, q)
+	if errors.Is(err, inventory.ErrInvalidQuery) {
+		// An address of before: its cursor no longer leads anywhere.
+		http.Redirect(w, r, with(path, v, "cursor", "", "at", "", "sort", "", "order", ""), http.StatusSeeOther)
+		return
+	}
 	if err != nil {
 		s.unavailable(w, r, "The inventory", err)
 		return
@@ -88,14 +93,15 @@ func (s *server) inventory(w http.ResponseWriter, r *http.Request) {
 	}
 	p := s.shell(r, "Inventory", "/inventory", &d)
 	p.Search = q.Search
-	p.Place = s.place(d.Names, v.Get("account"), v.Get("region"), v.Get("api"), apiName(&d), v.Get("stage"))
+	p.Place = append(s.place(d.Names, v.Get("account"), v.Get("region"), v.Get("api"), apiName(&d), v.Get("stage")), crumb{Title: "Inventory"})
 	s.render(w, r, 0, "inventory", p)
 }
 
-// choices fills in the filters: each counts what it offers under the others.
+// choices fills in the filters; the store counts for each what choosing it would
+// give under the others.
 func (s *server) choices(ctx context.Context, d *inventoryData, q inventory.Query, v url.Values) error {
 	path := s.BasePath + "/inventory"
-	all, err := s.Inventory.Facets(ctx, q)
+	facets, err := s.Inventory.Facets(ctx, q)
 	if err != nil {
 		return err
 	}
@@ -103,12 +109,7 @@ func (s *server) choices(ctx context.Context, d *inventoryData, q inventory.Quer
 		d.Chips = append(d.Chips, chip{"Search", q.Search, with(path, v, "q", "", "cursor", "", "at", "")})
 	}
 	for _, key := range filterKeys {
-		f, chosen := all, v.Get(key)
-		if chosen != "" && key != "new" {
-			if f, err = s.Inventory.Facets(ctx, without(q, key)); err != nil {
-				return err
-			}
-		}
+		chosen := v.Get(key)
 		name := func(value string) string {
 			if key == "account" {
 				if n := d.Names[value]; n != "" {
@@ -117,7 +118,7 @@ func (s *server) choices(ctx context.Context, d *inventoryData, q inventory.Quer
 			}
 			return value
 		}
-		c := choice{Key: key, Title: filterTitles[key], Chosen: chosen, Options: optionsOf(f, key, chosen, name)}
+		c := choice{Key: key, Title: filterTitles[key], Chosen: chosen, Options: optionsOf(facets, key, chosen, name)}
 		d.Choices = append(d.Choices, c)
 		if chosen != "" {
 			value := name(chosen)

@@ -25,6 +25,8 @@ type overviewData struct {
 	Names      map[string]string
 	Complete   completeness
 	Found      bool
+	EstateErr  bool
+	FacetsErr  bool
 	Totals     estate.Totals
 	Discovered time.Time
 }
@@ -41,11 +43,11 @@ func (s *server) overview(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), readTimeout)
 	defer cancel()
 	h := s.health()
-	snap := s.estate(ctx)
+	snap, estateErr := s.estateOrError(ctx)
 	d := overviewData{
 		Collecting: s.Health != nil, Health: h, Names: accountNames(snap), Complete: judge(&h, s.Health != nil, snap),
-		Chart: s.traffic(ctx, "", r.URL.Query().Get("range"), h.Lag),
-		Found: snap != nil, Totals: snap.Totals(),
+		Chart: s.traffic(ctx, "", r.URL.Query().Get("range")),
+		Found: snap != nil, EstateErr: estateErr != nil, Totals: snap.Totals(),
 	}
 	if snap != nil {
 		d.Discovered = snap.Finished
@@ -58,6 +60,7 @@ func (s *server) overview(w http.ResponseWriter, r *http.Request) {
 	d.Endpoints, d.Newest = page.Total, page.Endpoints
 	facets, err := s.Inventory.Facets(ctx, inventory.Query{})
 	if err != nil {
+		d.FacetsErr = true
 		facets = &inventory.Facets{}
 	}
 	d.coverage(&h, facets)

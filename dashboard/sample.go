@@ -34,8 +34,22 @@ type fact struct {
 type message struct {
 	Headers   []fact
 	Body      string
+	Left      int // bytes of the body that are not on the page
 	Truncated bool
 	Seen      bool
+}
+
+// maxBody is how much of a body a page shows; the API gives all that was kept.
+const maxBody = 32 << 10
+
+func messageOf(headers map[string][]string, body string, truncated, seen bool) *message {
+	m := &message{Headers: pairs(headers), Truncated: truncated, Seen: seen}
+	if len(body) > maxBody {
+		m.Left = len(body) - maxBody
+		body = strings.ToValidUTF8(body[:maxBody], "")
+	}
+	m.Body = pretty(body)
+	return m
 }
 
 func sampleOf(t *transaction.Transaction, open bool) sample {
@@ -53,10 +67,10 @@ func sampleOf(t *transaction.Transaction, open bool) sample {
 	}
 	s.Request, s.Response = &message{}, &message{}
 	if r := t.Request; r != nil {
-		s.Request = &message{Headers: pairs(r.Headers), Body: pretty(r.Body), Truncated: r.Truncated, Seen: true}
+		s.Request = messageOf(r.Headers, r.Body, r.Truncated, true)
 	}
 	if r := t.Response; r != nil {
-		s.Response = &message{Headers: pairs(r.Headers), Body: pretty(r.Body), Truncated: r.Truncated, Seen: len(r.Headers) > 0 || r.Body != ""}
+		s.Response = messageOf(r.Headers, r.Body, r.Truncated, len(r.Headers) > 0 || r.Body != "")
 	}
 	s.facts()
 	s.Command = parseCommand(t)

@@ -135,7 +135,7 @@ func (w *World) Credentials(d time.Duration) awssim.Credentials {
 }
 
 func (w *World) add(r *awssim.Region, a *api) {
-	var stages []awssim.Stage
+	stages := make([]awssim.Stage, 0, len(a.stages))
 	for _, s := range a.stages {
 		st := awssim.Stage{
 			Name: s.name, LoggingLevel: s.level, DataTrace: s.trace, AccessFormat: s.access,
@@ -156,7 +156,7 @@ func (w *World) add(r *awssim.Region, a *api) {
 	switch a.kind {
 	case "REST":
 		var authorizers []awssim.Authorizer
-		var resources []awssim.Resource
+		resources := make([]awssim.Resource, 0, len(a.routes))
 		for _, rt := range a.routes {
 			m := awssim.Method{HTTPMethod: rt.method, Authorization: rt.auth, AuthorizerID: rt.authorizer, Integration: integration(rt)}
 			resources = append(resources, awssim.Resource{Path: rt.path, Methods: []awssim.Method{m}})
@@ -169,7 +169,7 @@ func (w *World) add(r *awssim.Region, a *api) {
 			Resources: resources, Authorizers: authorizers, Stages: stages,
 		})
 	default:
-		var routes []awssim.Route
+		routes := make([]awssim.Route, 0, len(a.routes))
 		for _, rt := range a.routes {
 			routes = append(routes, awssim.Route{Key: rt.key(), Authorization: rt.auth, AuthorizerID: rt.authorizer, Integration: integration(rt)})
 		}

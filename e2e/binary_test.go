@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
-		defer os.RemoveAll(dir)
+		defer func() { _ = os.RemoveAll(dir) }()
 		binary = filepath.Join(dir, "gatehouse")
 		build := exec.CommandContext(context.Background(), "go", "build", "-o", binary, "../cmd/gatehouse")
 		build.Env = append(os.Environ(), "CGO_ENABLED=0")

@@ -44,7 +44,7 @@ func freePort(t *testing.T) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	return l.Addr().(*net.TCPAddr).Port
 }
 
@@ -117,11 +117,12 @@ node.id=1
 listeners=PLAINTEXT://%s,CONTROLLER://127.0.0.1:%d
 advertised.listeners=PLAINTEXT://%s
 controller.listener.names=CONTROLLER
+controller.quorum.bootstrap.servers=127.0.0.1:%d
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
 log.dirs=%s/data
 num.partitions=3
 offsets.topic.replication.factor=1
-`, k.addr, controller, k.addr, dir)
+`, k.addr, controller, k.addr, controller, dir)
 	if err := os.WriteFile(k.conf, []byte(conf), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -172,15 +173,19 @@ func newAWSCLI(t *testing.T, endpoint, account string) *awsCLI {
 	t.Helper()
 	c := &awsCLI{bin: need(t, "aws"), endpoint: endpoint, env: []string{"AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test"}}
 	var out struct {
-		Credentials struct{ AccessKeyId, SecretAccessKey, SessionToken string }
+		Credentials struct {
+			ID     string `json:"AccessKeyId"`
+			Secret string `json:"SecretAccessKey"`
+			Token  string `json:"SessionToken"`
+		}
 	}
 	role := "arn:aws:iam::" + account + ":role/Writer"
 	if err := json.Unmarshal(c.run(t, "sts", "assume-role", "--role-arn", role, "--role-session-name", "writer"), &out); err != nil {
 		t.Fatal(err)
 	}
 	c.env = []string{
-		"AWS_ACCESS_KEY_ID=" + out.Credentials.AccessKeyId, "AWS_SECRET_ACCESS_KEY=" + out.Credentials.SecretAccessKey,
-		"AWS_SESSION_TOKEN=" + out.Credentials.SessionToken,
+		"AWS_ACCESS_KEY_ID=" + out.Credentials.ID, "AWS_SECRET_ACCESS_KEY=" + out.Credentials.Secret,
+		"AWS_SESSION_TOKEN=" + out.Credentials.Token,
 	}
 	return c
 }

@@ -17,7 +17,8 @@ const (
 	CoverageNone Coverage = "none"
 )
 
-// Coverage says how much of the stage's calls its logging settings can show.
+// Coverage says how much of the stage's calls its default logging settings can
+// show; Overrides may show more or less of some methods.
 func (s *Stage) Coverage() Coverage {
 	switch {
 	case s.LoggingLevel == "INFO" && s.DataTrace:

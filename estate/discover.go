@@ -202,8 +202,7 @@ func (d *Discoverer) plan(ctx context.Context, s *Snapshot, targets []account.Ta
 
 // whatOf names the read behind a problem of an account.
 func whatOf(err error) string {
-	var chain *account.ChainError
-	if errors.As(err, &chain) {
+	if chain, ok := errors.AsType[*account.ChainError](err); ok {
 		switch chain.Link {
 		case account.LinkRegions:
 			return "account:ListRegions"

@@ -75,9 +75,10 @@ func (p place) mend(r read, err error) string {
 	return ""
 }
 
-// addFault adds f once: two reads of the same kind that fail alike are one.
+// addFault adds f once: reads of the same kind that are mended alike are one,
+// though each has a request id of its own.
 func addFault(faults []Fault, f Fault) []Fault {
-	if slices.Contains(faults, f) {
+	if slices.ContainsFunc(faults, func(g Fault) bool { return g.What == f.What && g.Mend == f.Mend }) {
 		return faults
 	}
 	return append(faults, f)

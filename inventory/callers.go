@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unique"
 
 	"github.com/axiomhq/hyperloglog"
 
@@ -124,12 +125,15 @@ const maxPrincipal = 256
 // topCaller is a caller in a space-saving summary: one that was let in for
 // another takes over its count, so a count may be too high, never too low.
 type topCaller struct {
-	digest    uint64
-	kind      uint8
-	principal string
-	account   string
+	digest uint64
+	// The same principals call many endpoints, which share their names. A
+	// handle has a copy of its own: the strings of a transaction may be cut
+	// from a page of log events, which they would keep in memory.
+	principal unique.Handle[string]
+	account   unique.Handle[string]
 	calls     int64
 	last      int64 // milliseconds
+	kind      uint8
 }
 
 type topCallers []topCaller
@@ -148,11 +152,9 @@ func (t *topCallers) add(digest uint64, kind uint8, principal, account string, a
 			least = i
 		}
 	}
-	// The strings of a transaction may be cut from a page of log events, which
-	// they would keep in memory.
 	c := topCaller{
 		digest: digest, kind: kind, calls: 1, last: at,
-		principal: strings.Clone(principal), account: strings.Clone(account),
+		principal: unique.Make(principal), account: unique.Make(account),
 	}
 	if len(list) < maxTopCallers {
 		*t = append(list, c)
@@ -183,31 +185,31 @@ next:
 	*t = list
 }
 
-func (t topCallers) sort() {
-	slices.SortFunc(t, func(a, b topCaller) int {
+func (t *topCallers) sort() {
+	slices.SortFunc(*t, func(a, b topCaller) int {
 		return cmp.Or(cmp.Compare(b.calls, a.calls), cmp.Compare(a.digest, b.digest))
 	})
 }
 
-func (t topCallers) counts() []CallerCount {
-	sorted := slices.Clone(t)
+func (t *topCallers) counts() []CallerCount {
+	sorted := slices.Clone(*t)
 	sorted.sort()
 	out := make([]CallerCount, len(sorted))
 	for i, c := range sorted {
 		out[i] = CallerCount{
-			Kind: callerKinds[c.kind], Principal: c.principal, Account: c.account,
+			Kind: callerKinds[c.kind], Principal: c.principal.Value(), Account: c.account.Value(),
 			Calls: c.calls, LastSeen: time.UnixMilli(c.last).UTC(),
 		}
 	}
 	return out
 }
 
-func (t topCallers) append(b []byte) []byte {
-	for _, c := range t {
+func (t *topCallers) append(b []byte) []byte {
+	for _, c := range *t {
 		b = binary.LittleEndian.AppendUint64(b, c.digest)
 		b = append(b, c.kind)
-		b = appendString(b, c.principal)
-		b = appendString(b, c.account)
+		b = appendString(b, c.principal.Value())
+		b = appendString(b, c.account.Value())
 		b = binary.AppendUvarint(b, uint64(c.calls))
 		b = binary.AppendVarint(b, c.last)
 	}
@@ -218,7 +220,7 @@ func (t *topCallers) decode(b []byte) error {
 	r := reader{b: b}
 	for len(r.b) > 0 && r.err == nil {
 		c := topCaller{
-			digest: r.fixed64(), kind: r.byte(), principal: r.string(), account: r.string(),
+			digest: r.fixed64(), kind: r.byte(), principal: unique.Make(r.string()), account: unique.Make(r.string()),
 			calls: int64(r.uvarint()), last: r.varint(),
 		}
 		if int(c.kind) >= len(callerKinds) || len(*t) == maxTopCallers {

@@ -80,9 +80,11 @@ type LatencyBucket struct {
 	Calls  int64   `json:"calls"`
 }
 
-// Query chooses and orders endpoints. Zero values choose all.
+// Query chooses and orders endpoints. Zero values choose all. Endpoints that
+// are equal in the chosen order come in one of the store's own, the same on
+// every page. An endpoint that changes while its pages are read may move.
 type Query struct {
-	Search     string // substring of method, route, API id or name
+	Search     string // substring of "METHOD route", API id or name, in any case (ASCII)
 	Account    string
 	Region     string
 	APIID      string

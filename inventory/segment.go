@@ -28,9 +28,9 @@ const (
 // maxLiteral is the longest segment, in bytes, that can be a name.
 const maxLiteral = 64
 
-// classify tells the form of a raw path segment. first says that it is the
-// first of its path, where a date or 1.0 is a version.
-func classify(segment string, first bool) form {
+// classify tells the form of a raw path segment. depth is how many segments
+// stand before it: near the beginning of a path a date or 1.0 is a version.
+func classify(segment string, depth int) form {
 	if len(segment) > maxLiteral {
 		return formValue
 	}
@@ -41,7 +41,7 @@ func classify(segment string, first bool) form {
 		}
 		segment = decoded
 	}
-	if fixedWords[segment] || isVersion(segment, first) {
+	if fixedWords[segment] || isVersion(segment, depth) {
 		return formFixed
 	}
 	if isValue(segment) {
@@ -209,7 +209,7 @@ func isPrefixedID(s string) bool {
 	}
 	switch {
 	case lower+upper == 0:
-		return digits >= 4 || digits == 3 && s[sep] == '-' && !knownWithDigits[strings.ToLower(s)]
+		return digits >= 3 && !knownWithDigits[strings.ToLower(s)]
 	case len(body) < 6:
 		return false
 	default:
@@ -256,9 +256,9 @@ func classOf(c byte) uint8 {
 	}
 }
 
-// isVersion matches v1, v1.2, v2beta1, v20180820 everywhere and, as the first
-// segment of a path, 1.0 and 2010-04-01.
-func isVersion(s string, first bool) bool {
+// isVersion matches v1, v1.2, v2beta1, v20180820 everywhere, 2010-04-01 as the
+// first segment of a path, and 1.0 as its first or second (/api/2.0/clusters).
+func isVersion(s string, depth int) bool {
 	if len(s) >= 2 && len(s) <= 16 && (s[0] == 'v' || s[0] == 'V') && isDigit(s[1]) {
 		rest := strings.TrimLeft(s[1:], "0123456789.")
 		rest = strings.TrimLeft(rest, "_-")
@@ -270,10 +270,10 @@ func isVersion(s string, first bool) bool {
 		}
 		return strings.Trim(rest, "0123456789") == ""
 	}
-	if !first {
+	if depth > 1 {
 		return false
 	}
-	if len(s) == 10 && s[4] == '-' && s[7] == '-' && strings.Count(s, "-") == 2 {
+	if depth == 0 && len(s) == 10 && s[4] == '-' && s[7] == '-' && strings.Count(s, "-") == 2 {
 		return strings.Trim(s, "0123456789-") == ""
 	}
 	major, minor, ok := strings.Cut(s, ".")
@@ -299,14 +299,14 @@ var fixedWords = setOf(`
 
 // knownWithDigits are names that look like values.
 var knownWithDigits = setOf(`
-	sha-1 sha1 sha224 sha256 sha384 sha512 sha3256 base32 base58 base64 md5sum crc32 utf8 utf16 utf-8 utf-16
+	sha-1 sha1 sha224 sha256 sha384 sha512 sha3256 base32 base58 base64 md5sum crc32 utf8 utf16 utf-8
 	aes128 aes192 aes256 es256 es384 es512 rs256 rs384 rs512 hs256 hs384 hs512 ed25519 x25519 x509 pkcs12
-	iso3166 iso4217 iso8601 iso8859 iso639 rfc3339 rfc7807 rfc9457 windows1252 web3 oauth2 log4j2 http2 http3
+	iso-8859 utf-16 iso3166 iso4217 iso8601 iso8859 iso639 rfc3339 rfc7807 rfc9457 windows1252 web3 oauth2 log4j2 http2 http3
 `)
 
 func setOf(words string) map[string]bool {
 	set := map[string]bool{}
-	for _, word := range strings.Fields(words) {
+	for word := range strings.FieldsSeq(words) {
 		set[word] = true
 	}
 	return set
@@ -316,7 +316,7 @@ func setOf(words string) map[string]bool {
 // singular of the parent and "Id" (pets gives petId, order-items orderItemId),
 // or "id" below anything that is no noun.
 func parameterName(parent string) string {
-	if parent == "" || classify(parent, false) >= formMixed && !fixedWords[parent] {
+	if parent == "" || classify(parent, 2) >= formMixed && !fixedWords[parent] {
 		return "id"
 	}
 	var b strings.Builder
@@ -337,7 +337,11 @@ func parameterName(parent string) string {
 			b.WriteRune(r)
 		}
 	}
-	if b.Len() == 0 || parent == "api" || parent == "apis" {
+	switch parent {
+	case "api", "apis", "me", "self", "mine", "all":
+		return "id"
+	}
+	if b.Len() == 0 {
 		return "id"
 	}
 	return b.String() + "Id"

@@ -104,32 +104,18 @@ func methodOf(t *transaction.Transaction) string {
 			return "MESSAGE"
 		}
 	}
-	// The constants, not the method itself, which may be cut from a page.
-	switch t.Method {
-	case "GET":
-		return "GET"
-	case "POST":
-		return "POST"
-	case "PUT":
-		return "PUT"
-	case "PATCH":
-		return "PATCH"
-	case "DELETE":
-		return "DELETE"
-	case "HEAD":
-		return "HEAD"
-	case "OPTIONS":
-		return "OPTIONS"
-	case "TRACE":
-		return "TRACE"
-	case "CONNECT":
-		return "CONNECT"
-	case "", "ANY":
-		return "ANY"
-	default:
-		return "OTHER"
+	for _, method := range httpMethods {
+		if t.Method == method {
+			return method // not t's own, which may be cut from a page of log events
+		}
 	}
+	if t.Method == "" {
+		return "ANY"
+	}
+	return "OTHER"
 }
+
+var httpMethods = [...]string{"GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD", "ANY", "TRACE", "CONNECT"}
 
 // known returns the endpoint of a route that the logs or the estate name.
 func (inv *Inventory) known(s *stage, t *transaction.Transaction, method string) *endpoint {

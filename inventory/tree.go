@@ -86,7 +86,7 @@ func (t *tree) find(path string) *node {
 		}
 		child := n.literals[segment]
 		if child == nil && n.param != nil {
-			if n.takes(classify(segment, n.depth == 0)) {
+			if n.takes(classify(segment, n.depth)) {
 				child = n.param
 			}
 		}
@@ -123,7 +123,7 @@ func (n *node) child(segment string) *node {
 	if child := n.literals[segment]; child != nil {
 		return child
 	}
-	f := classify(segment, n.depth == 0)
+	f := classify(segment, n.depth)
 	if n.takes(f) {
 		return n.parameter()
 	}
@@ -251,7 +251,7 @@ func (n *node) grandparent() *node {
 	return n.parent.parent
 }
 
-func fixed(n *node) bool { return classify(n.segment, n.depth == 1) == formFixed }
+func fixed(n *node) bool { return classify(n.segment, n.depth-1) == formFixed }
 
 func (n *node) manyValues() bool {
 	if len(n.literals) >= maxSiblings {
@@ -339,7 +339,7 @@ func (n *node) absorb(o *node, moved []*endpoint) []*endpoint {
 		moved = append(moved, e)
 	}
 	for _, name := range slices.Sorted(maps.Keys(o.literals)) {
-		f := classify(name, n.depth == 0)
+		f := classify(name, n.depth)
 		if n.open && f != formFixed {
 			moved = n.parameter().absorb(o.literals[name], moved)
 			continue
@@ -374,7 +374,7 @@ func (t *tree) plant(route string) *node {
 		case n.literals[segment] != nil:
 			n = n.literals[segment]
 		default:
-			n = n.literal(segment, classify(segment, n.depth == 0))
+			n = n.literal(segment, classify(segment, n.depth))
 		}
 		route = rest
 	}

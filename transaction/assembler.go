@@ -331,7 +331,7 @@ func (a *Assembler) closeDue(s *stage, clock int64) {
 // lingerer is a place in the queue of calls that are held back. It is void once
 // the call was opened again.
 type lingerer struct {
-	c     *openCall
+	c      *openCall
 	ticket uint64
 }
 

@@ -176,7 +176,7 @@ func (s *jsonScanner) stringValue(i int, callerWrote bool) (value string, end in
 		if slashes%2 == 1 && fieldOfKey(s.text[next+1:keyEnd]) == fieldNone {
 			continue
 		}
-		if callerWrote && keyEnd > 0 && strings.Contains(s.text[keyEnd:], s.text[next:keyEnd+1]) {
+		if callerWrote && keyEnd > 0 && (strings.Contains(s.text[keyEnd:], s.text[next:keyEnd+1]) || !s.memberEnds(keyEnd+1)) {
 			if s.record.steps++; s.record.steps > maxSteps {
 				return s.text[from:], len(s.text), false
 			}
@@ -185,6 +185,21 @@ func (s *jsonScanner) stringValue(i int, callerWrote bool) (value string, end in
 		value = s.text[from:at]
 		return value, at + 1, strings.IndexByte(value, '\\') >= 0
 	}
+}
+
+// memberEnds reports whether the value of the key that ends before i is one after
+// which the record can go on.
+func (s *jsonScanner) memberEnds(i int) bool {
+	i = skipSpace(s.text, i)
+	if i = skipSpace(s.text, i+1); i >= len(s.text) || s.text[i] != '"' {
+		return true
+	}
+	n := strings.IndexByte(s.text[i+1:], '"')
+	if n < 0 {
+		return true
+	}
+	next, _ := s.goesOn(i + n + 2)
+	return next >= 0
 }
 
 // goesOn reports whether a record can go on at i, right after a string: with a

@@ -5,6 +5,7 @@ package apitest
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,6 +25,8 @@ type World struct {
 	Minutes []inventory.Minute
 	Status  collect.Health
 	Estates *estate.Snapshot
+	// Merged maps the id of an endpoint that became part of another to that one's.
+	Merged map[string]string
 	// Err, if set, is what every read of the inventory and the estate returns.
 	Err error
 
@@ -77,7 +80,13 @@ func (w *World) Endpoints(_ context.Context, q inventory.Query) (inventory.Page,
 	if limit == 0 {
 		limit = 100
 	}
-	from, _ := strconv.Atoi(q.Cursor)
+	from := 0
+	if q.Cursor != "" {
+		var err error
+		if from, err = strconv.Atoi(q.Cursor); err != nil || from < 0 {
+			return inventory.Page{}, fmt.Errorf("cursor %q: %w", q.Cursor, inventory.ErrInvalidQuery)
+		}
+	}
 	rows = rows[min(from, len(rows)):]
 	if limit > 0 && len(rows) > limit {
 		rows = rows[:limit]
@@ -128,6 +137,9 @@ func (w *World) Endpoint(_ context.Context, id string) (*inventory.Detail, error
 	if w.Err != nil {
 		return nil, w.Err
 	}
+	if to, ok := w.Merged[id]; ok {
+		id = to
+	}
 	for _, d := range w.Details {
 		if d.ID == id {
 			c := *d
@@ -148,15 +160,21 @@ func (w *World) Facets(_ context.Context, q inventory.Query) (*inventory.Facets,
 		Accounts: map[string]int{}, Regions: map[string]int{}, APIs: map[string]int{}, Stages: map[string]int{}, Methods: map[string]int{},
 		APITypes: map[transaction.APIType]int{}, Visibilities: map[transaction.Visibility]int{},
 	}
-	for _, e := range w.match(q) {
-		f.Accounts[e.Account]++
-		f.Regions[e.Region]++
-		f.APIs[e.APIID]++
-		f.Stages[e.Stage]++
-		f.Methods[e.Method]++
-		f.APITypes[e.APIType]++
-		f.Visibilities[e.Visibility]++
+	// A facet follows all filters but its own.
+	each := func(open func(*inventory.Query), count func(*inventory.Endpoint)) {
+		c := q
+		open(&c)
+		for _, e := range w.match(c) {
+			count(&e)
+		}
 	}
+	each(func(q *inventory.Query) { q.Account = "" }, func(e *inventory.Endpoint) { f.Accounts[e.Account]++ })
+	each(func(q *inventory.Query) { q.Region = "" }, func(e *inventory.Endpoint) { f.Regions[e.Region]++ })
+	each(func(q *inventory.Query) { q.APIID = "" }, func(e *inventory.Endpoint) { f.APIs[e.APIID]++ })
+	each(func(q *inventory.Query) { q.Stage = "" }, func(e *inventory.Endpoint) { f.Stages[e.Stage]++ })
+	each(func(q *inventory.Query) { q.Method = "" }, func(e *inventory.Endpoint) { f.Methods[e.Method]++ })
+	each(func(q *inventory.Query) { q.APIType = "" }, func(e *inventory.Endpoint) { f.APITypes[e.APIType]++ })
+	each(func(q *inventory.Query) { q.Visibility = "" }, func(e *inventory.Endpoint) { f.Visibilities[e.Visibility]++ })
 	return f, nil
 }
 

@@ -277,8 +277,10 @@ func health(now time.Time) collect.Health {
 	}
 	h.Sinks = []collect.SinkHealth{
 		{Name: "file:/var/lib/gatehouse/transactions", Delivered: h.Totals.Calls, Batches: 4812, LastOK: now.Add(-2 * time.Second)},
-		{Name: "kafka://broker-1:9092/akto.api.logs", Delivered: h.Totals.Calls - 1312, Batches: 4790, Failures: 14, Waiting: 1312, LastOK: now.Add(-95 * time.Second),
-			Error: "dial tcp 10.0.3.4:9092: connect: connection refused", ErrorSince: now.Add(-93 * time.Second)},
+		{
+			Name: "kafka://broker-1:9092/akto.api.logs", Delivered: h.Totals.Calls - 1312, Batches: 4790, Failures: 14, Waiting: 1312, LastOK: now.Add(-95 * time.Second),
+			Error: "dial tcp 10.0.3.4:9092: connect: connection refused", ErrorSince: now.Add(-93 * time.Second),
+		},
 	}
 	h.Problems = []collect.Problem{
 		{Account: Payments, What: "sts:AssumeRole on arn:aws:iam::555555555555:role/GatehouseCollector: AccessDenied", Mend: "let the hub role assume it: check the trust policy's principal and the external id", Since: now.Add(-26 * time.Hour)},
@@ -302,6 +304,9 @@ func snapshot(now time.Time) *estate.Snapshot {
 		}
 		s.Accounts = append(s.Accounts, a)
 	}
+	s.Accounts[0].Note = "holds no API; it is where Gatehouse runs"
+	s.Accounts[1].Regions[0].APIs[0].Stages[0].Overrides = []estate.MethodLogging{{Method: "GET", Path: "/health", LoggingLevel: "OFF"}}
+	s.Accounts[2].Regions[1].APIs[0].RoutesPartial = true
 	s.Accounts[2].Regions[1].Errors = []estate.Fault{{What: "apigateway:GetAuthorizers", Error: "TooManyRequestsException: rate exceeded", Mend: "lower the quota of GetAuthorizers, or wait for the next discovery"}}
 	s.Accounts = append(s.Accounts, estate.Account{
 		ID: Payments, Name: "payments", Status: "ACTIVE",

@@ -1,0 +1,333 @@
+// Keeps the pages live and the keyboard useful. Every page reads without it.
+const root = document.documentElement;
+const base = document.body.dataset.base;
+const $ = (selector, from = document) => from.querySelector(selector);
+const $$ = (selector, from = document) => [...from.querySelectorAll(selector)];
+
+// ---- How numbers and times are written, as format.go does.
+
+const count = (v) => Math.round(v).toLocaleString("en-US");
+
+function duration(seconds) {
+  if (seconds < 0) seconds = 0;
+  if (seconds > 0 && seconds < 1) return `${Math.max(1, Math.floor(seconds * 1000))} ms`;
+  const s = Math.floor(seconds);
+  const two = (a, ua, b, ub) => (b ? `${a} ${ua} ${b} ${ub}` : `${a} ${ua}`);
+  if (s < 60) return `${s} s`;
+  if (s < 3600) return two(Math.floor(s / 60), "min", s % 60, "s");
+  if (s < 86400) return two(Math.floor(s / 3600), "h", Math.floor((s % 3600) / 60), "min");
+  return two(Math.floor(s / 86400), "d", Math.floor((s % 86400) / 3600), "h");
+}
+
+const formats = {
+  int: count,
+  rate: (v) => (v >= 100 ? count(v) : v.toFixed(v >= 10 ? 1 : 2)),
+  seconds: duration,
+  balance: (v) => (v ? "● books balance" : "■ books do not balance"),
+};
+
+const months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const pad = (n) => String(n).padStart(2, "0");
+const clock = (t) => `${pad(t.getHours())}:${pad(t.getMinutes())}`;
+const day = (t) => `${t.getDate()} ${months[t.getMonth()]}`;
+
+// localTimes writes every time in the reader's own zone; UTC stays on hover.
+function localTimes(from) {
+  for (const el of $$("time[datetime]", from)) {
+    const t = new Date(el.dateTime);
+    if (Number.isNaN(t.getTime())) continue;
+    const ago = Date.now() - t;
+    let text = `${clock(t)}:${pad(t.getSeconds())}`;
+    if (el.dataset.form === "minute") text = clock(t);
+    else if (el.dataset.form === "day") text = day(t);
+    else if (ago > 300 * 864e5) text = `${day(t)} ${t.getFullYear()}`;
+    else if (Math.abs(ago) > 12 * 36e5) text = `${day(t)} ${clock(t)}`;
+    el.textContent = text;
+    el.title = `${t.toISOString().slice(0, 19).replace("T", " ")} UTC`;
+  }
+}
+
+// ---- Copying.
+
+const canCopy = Boolean(navigator.clipboard);
+
+function enhance(from) {
+  localTimes(from);
+  if (canCopy) for (const b of $$(".copy", from)) b.hidden = false;
+}
+
+function say(text) {
+  $("#said").textContent = text;
+}
+
+document.addEventListener("click", async (e) => {
+  const copy = e.target.closest?.("[data-copy]");
+  if (copy) {
+    try {
+      await navigator.clipboard.writeText(copy.dataset.copy);
+      copy.classList.add("done");
+      say("Copied");
+      setTimeout(() => copy.classList.remove("done"), 1200);
+    } catch {
+      say("The browser did not allow copying");
+    }
+    return;
+  }
+  const waiting = e.target.closest?.("[data-waiting]");
+  if (waiting) showWaiting(waiting);
+});
+
+// ---- Filters submit themselves; empty ones stay out of the address.
+
+document.addEventListener("change", (e) => {
+  if (e.target.matches("[data-submit]")) e.target.form.requestSubmit();
+});
+document.addEventListener("submit", (e) => {
+  // Not form.method: a filter that is named "method" stands in its place.
+  if (e.target.getAttribute("method")) return;
+  for (const field of e.target.elements) if (field.name && !field.value) field.disabled = true;
+});
+addEventListener("pageshow", () => {
+  for (const field of $$("form [disabled]")) field.disabled = false;
+});
+
+// ---- Light and dark, without leaving the page.
+
+$(".theme")?.addEventListener("submit", (e) => {
+  const value = e.submitter?.value;
+  if (!value) return;
+  e.preventDefault();
+  root.dataset.theme = value;
+  document.cookie = `gatehouse_theme=${value === "auto" ? "" : value}; path=/; max-age=${value === "auto" ? 0 : 31536000}; samesite=strict`;
+  for (const b of $$(".theme button")) b.setAttribute("aria-pressed", String(b.value === value));
+});
+
+// ---- Keyboard: / searches, j and k move, enter opens, esc leaves.
+
+let at = -1;
+const rows = () => $$("[data-keys] tbody tr:not(.why, .group, .subgroup, .none)");
+
+function move(by) {
+  const all = rows();
+  if (!all.length) return;
+  all[at]?.classList.remove("at");
+  at = Math.min(all.length - 1, Math.max(0, at + by));
+  const row = all[at];
+  row.classList.add("at");
+  ($("a", row) ?? row).focus?.({ preventScroll: true });
+  row.scrollIntoView({ block: "nearest" });
+}
+
+// back leads to the list as it was filtered, else to the one of this API.
+function back() {
+  const link = $("[data-back]");
+  if (!link) return;
+  const list = new URL(link.href).pathname;
+  if (document.referrer.startsWith(location.origin) && new URL(document.referrer).pathname === list) history.back();
+  else link.click();
+}
+
+document.addEventListener("keydown", (e) => {
+  if (e.ctrlKey || e.metaKey || e.altKey || e.isComposing) return;
+  const typing = e.target.matches("input, select, textarea, [contenteditable]");
+  if (e.key === "Escape") {
+    if (typing) e.target.blur();
+    else if (at >= 0) {
+      rows()[at]?.classList.remove("at");
+      document.activeElement?.blur();
+      at = -1;
+    } else back();
+    return;
+  }
+  if (typing) return;
+  if (e.key === "/") {
+    e.preventDefault();
+    $("#search")?.select();
+    $("#search")?.focus();
+  } else if (e.key === "j") move(1);
+  else if (e.key === "k") move(-1);
+  else if (e.key === "Enter" && at >= 0 && !e.target.closest("a, button, summary")) $("a", rows()[at])?.click();
+});
+
+// ---- Charts: the pointer or the arrow keys read all lines at one time.
+
+function readAt(svg, hit) {
+  const out = $("[data-readout]", svg.closest(".chart"));
+  if (!out) return;
+  out.latest ??= [...out.cloneNode(true).childNodes];
+  if (!hit) {
+    out.replaceChildren(...out.latest);
+    delete out.latest;
+    svg.classList.remove("on");
+    return;
+  }
+  const x = Number(hit.getAttribute("x")) + 0.5;
+  $(".cursor", svg).setAttribute("d", `M${x} 0V100`);
+  svg.classList.add("on");
+  const t = new Date(hit.dataset.t);
+  $("[data-when]", out).textContent = `${day(t)} ${clock(t)}${hit.dataset.v ? "" : " not observed"}`;
+  const values = hit.dataset.v?.split(" ") ?? ["–", "–", "–"];
+  for (const el of $$("[data-v]", out)) el.textContent = values[Number(el.dataset.v)];
+}
+
+document.addEventListener("pointermove", (e) => {
+  const hit = e.target.closest?.(".hits rect");
+  for (const svg of $$(".series.on")) if (!hit || !svg.contains(hit)) readAt(svg, null);
+  if (hit) readAt(hit.ownerSVGElement, hit);
+});
+document.addEventListener("keydown", (e) => {
+  if (!e.target.matches?.(".series") || !["ArrowLeft", "ArrowRight"].includes(e.key)) return;
+  e.preventDefault();
+  const svg = e.target;
+  const hits = $$(".hits rect", svg);
+  const n = hits.length;
+  svg.cursorAt = Math.min(n - 1, Math.max(0, (svg.cursorAt ?? n) + (e.key === "ArrowLeft" ? -1 : 1)));
+  readAt(svg, hits[svg.cursorAt]);
+  say($("title", hits[svg.cursorAt]).textContent);
+});
+document.addEventListener("focusout", (e) => {
+  if (e.target.matches?.(".series.on")) readAt(e.target, null);
+});
+
+// ---- Live: numbers are patched where they stand; tables and charts come from
+// the page itself, read again. New rows wait behind "n new".
+
+const link = $("#link");
+
+function connection(state, word, hint) {
+  if (!link || link.dataset.state === state) return;
+  link.dataset.state = state;
+  $(".word", link).textContent = word;
+  link.title = hint;
+}
+
+function patchNumbers(numbers) {
+  if (numbers.unavailable?.includes("inventory")) delete numbers.endpoints;
+  for (const el of $$("[data-live]")) {
+    const [path, format] = el.dataset.live.split(":");
+    const v = path.split(".").reduce((o, k) => o?.[k], numbers);
+    if (v === undefined || v === null) continue;
+    const text = formats[format](v);
+    if (el.textContent === text) continue;
+    el.textContent = text;
+    if (format === "balance") el.className = v ? "good" : "bad";
+  }
+}
+
+const kept = new Map(); // the rows that wait, by table
+
+function mergeRows(old, fresh) {
+  const body = $("tbody", old);
+  const there = new Map($$("tr[data-key]", body).map((tr) => [tr.dataset.key, tr]));
+  const rows = $$("tbody tr", fresh);
+  let news = 0;
+  for (const tr of rows) {
+    const mine = there.get(tr.dataset.key);
+    if (!mine) {
+      news++;
+      continue;
+    }
+    [...tr.cells].forEach((cell, i) => {
+      const was = mine.cells[i];
+      if (was && !was.isEqualNode(cell) && !was.contains(document.activeElement)) was.replaceChildren(...cell.childNodes);
+    });
+  }
+  if (there.size === 0) {
+    replaceRows(old, rows);
+    return;
+  }
+  const button = $(`[data-waiting="${old.id}"]`);
+  if (!button) return;
+  if (news > 0) kept.set(old.id, rows.map((tr) => tr.cloneNode(true)));
+  button.hidden = news === 0;
+  const text = `${news} new`;
+  if (button.textContent !== text) button.textContent = text;
+}
+
+function replaceRows(table, rows) {
+  const body = $("tbody", table);
+  const before = new Set($$("tr[data-key]", body).map((tr) => tr.dataset.key));
+  for (const tr of rows) if (tr.dataset.key && !before.has(tr.dataset.key)) tr.classList.add("fresh");
+  body.replaceChildren(...rows);
+  at = -1;
+  enhance(table);
+}
+
+function showWaiting(button) {
+  const rows = kept.get(button.dataset.waiting);
+  const table = document.getElementById(button.dataset.waiting);
+  button.hidden = true;
+  if (rows && table) replaceRows(table, rows);
+  kept.delete(button.dataset.waiting);
+}
+
+let reading = false;
+let due = 0;
+
+// refresh reads this page again and puts its parts in the place of the old.
+async function refresh() {
+  if (reading || document.hidden || !$("[data-refresh]")) return;
+  reading = true;
+  due = Date.now() + 10_000;
+  try {
+    const answer = await fetch(location.href, { headers: { accept: "text/html" }, credentials: "same-origin" });
+    if (answer.status === 401) location.reload();
+    if (!answer.ok) return;
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+    localTimes(fresh);
+    for (const b of $$(".copy", fresh)) b.hidden = !canCopy;
+    for (const was of $$("[data-refresh]")) {
+      const now = fresh.getElementById(was.id);
+      if (!now || was.isEqualNode(now)) continue;
+      if (was.matches("[data-rows]") && now.matches("[data-rows]")) {
+        mergeRows(was, now);
+        continue;
+      }
+      // Not under the reader's pointer, focus or selection.
+      if (was.contains(document.activeElement) || (was.matches("[data-hold]") && was.matches(":hover"))) continue;
+      const chosen = getSelection();
+      if (chosen && !chosen.isCollapsed && chosen.containsNode(was, true)) continue;
+      was.replaceWith(document.importNode(now, true));
+    }
+  } catch {
+    // The stream's own state says that the connection is lost.
+  } finally {
+    reading = false;
+  }
+}
+
+const soon = () => {
+  due = Math.min(due, Date.now() + 800);
+};
+
+function connect() {
+  const stream = new EventSource(`${base}/api/v1/events`);
+  stream.onopen = () => {
+    connection("live", "live", "Numbers on this page change as calls come");
+    soon();
+  };
+  stream.onerror = () => {
+    if (stream.readyState === EventSource.CLOSED) {
+      connection("lost", "not live", "The server refused the stream; trying again in 10 seconds");
+      setTimeout(connect, 10_000);
+    } else connection("lost", "reconnecting", `No connection since ${new Date().toLocaleTimeString()}; numbers are of then`);
+  };
+  stream.addEventListener("overview", (e) => {
+    connection("live", "live", "Numbers on this page change as calls come");
+    patchNumbers(JSON.parse(e.data));
+  });
+  for (const name of ["endpoint", "health", "resync"]) stream.addEventListener(name, soon);
+  addEventListener("pagehide", () => stream.close(), { once: true });
+}
+
+enhance(document);
+if (link) {
+  due = Date.now() + 10_000;
+  connect();
+  setInterval(() => {
+    if (Date.now() >= due) refresh();
+  }, 400);
+  addEventListener("pageshow", (e) => {
+    if (e.persisted) location.reload();
+  });
+}

@@ -83,8 +83,10 @@ func (s *Sink) lockDir() error {
 	}
 	lock, err := acquireLock(s.path(lockName))
 	if errors.Is(err, errLocked) {
-		return &Error{fmt.Errorf("opening file sink %s: %w", s.config.Dir, err),
-			"give each process a directory of its own, or stop the other one"}
+		return &Error{
+			fmt.Errorf("opening file sink %s: %w", s.config.Dir, err),
+			"give each process a directory of its own, or stop the other one",
+		}
 	}
 	if err != nil {
 		return s.mendable(fmt.Errorf("locking the directory of the file sink: %w", err))
@@ -113,7 +115,7 @@ func (e *Error) Mend() string { return e.mend }
 
 // mendable adds to err how it is mended, where that is known.
 func (s *Sink) mendable(err error) error {
-	mend := ""
+	var mend string
 	switch {
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		mend = "make room on the file system of " + s.config.Dir + ", or keep fewer files with keep="
@@ -255,8 +257,10 @@ func (s *Sink) ready() error {
 		}
 		s.dirty = false
 	} else if ours.Size() != s.at.offset {
-		return &Error{fmt.Errorf("%s has %d bytes and not the %d that were written: somebody else wrote to it", name, ours.Size(), s.at.offset),
-			"move it out of the directory: a new file is begun then"}
+		return &Error{
+			fmt.Errorf("%s has %d bytes and not the %d that were written: somebody else wrote to it", name, ours.Size(), s.at.offset),
+			"move it out of the directory: a new file is begun then",
+		}
 	}
 	if err := s.forgetBeginning(); err != nil {
 		return err

@@ -27,10 +27,13 @@ type handle interface {
 	Truncate(size int64) error
 }
 
+// osFileSystem is package os.
 type osFileSystem struct{}
 
+// MkdirAll is os.MkdirAll.
 func (osFileSystem) MkdirAll(dir string, mode os.FileMode) error { return os.MkdirAll(dir, mode) }
 
+// OpenFile is os.OpenFile.
 func (osFileSystem) OpenFile(name string, flag int, mode os.FileMode) (handle, error) {
 	f, err := os.OpenFile(name, flag, mode)
 	if err != nil {
@@ -39,11 +42,19 @@ func (osFileSystem) OpenFile(name string, flag int, mode os.FileMode) (handle, e
 	return f, nil
 }
 
-func (osFileSystem) Rename(from, to string) error              { return os.Rename(from, to) }
-func (osFileSystem) Remove(name string) error                  { return os.Remove(name) }
-func (osFileSystem) Stat(name string) (os.FileInfo, error)     { return os.Stat(name) }
+// Rename is os.Rename.
+func (osFileSystem) Rename(from, to string) error { return os.Rename(from, to) }
+
+// Remove is os.Remove.
+func (osFileSystem) Remove(name string) error { return os.Remove(name) }
+
+// Stat is os.Stat.
+func (osFileSystem) Stat(name string) (os.FileInfo, error) { return os.Stat(name) }
+
+// ReadDir is os.ReadDir.
 func (osFileSystem) ReadDir(dir string) ([]os.DirEntry, error) { return os.ReadDir(dir) }
 
+// SyncDir opens dir and syncs it.
 func (osFileSystem) SyncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {

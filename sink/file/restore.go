@@ -202,8 +202,10 @@ func (s *Sink) checkSize(name string, atLeast int64) error {
 }
 
 func (s *Sink) tooShort(name string, size, want int64) error {
-	return &Error{fmt.Errorf("%s has %d bytes, and %d were acknowledged: somebody cut it or put another file in its place", name, size, want),
-		"put the file back, or move it out of the directory to go on without the lines that are missing"}
+	return &Error{
+		fmt.Errorf("%s has %d bytes, and %d were acknowledged: somebody cut it or put another file in its place", name, size, want),
+		"put the file back, or move it out of the directory to go on without the lines that are missing",
+	}
 }
 
 // cutTo opens the active file, cuts it at at.offset and makes it the sink's.
@@ -227,8 +229,10 @@ func (s *Sink) cutTo(at position) error {
 			return s.mendable(fmt.Errorf("reading %s: %w", name, err))
 		}
 		if last[0] != '\n' {
-			return &Error{fmt.Errorf("%s has no end of line at offset %d, where the acknowledged lines end: somebody changed it", name, at.offset),
-				"put the file back, or move it out of the directory to go on with a new one"}
+			return &Error{
+				fmt.Errorf("%s has no end of line at offset %d, where the acknowledged lines end: somebody changed it", name, at.offset),
+				"put the file back, or move it out of the directory to go on with a new one",
+			}
 		}
 	}
 	if info.Size() > at.offset {

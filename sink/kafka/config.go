@@ -95,8 +95,7 @@ func Parse(raw string) (Config, error) {
 	u, err := url.Parse("kafka://brokers" + rest[end:])
 	if err != nil {
 		// What url.Error repeats of the text is of no use with another host.
-		var parse *url.Error
-		if errors.As(err, &parse) {
+		if parse, ok := errors.AsType[*url.Error](err); ok {
 			err = parse.Err
 		}
 		return Config{}, fmt.Errorf("kafka sink: reading the URL: %w", err)

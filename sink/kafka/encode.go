@@ -94,7 +94,7 @@ func appendPath(dst []byte, p string) []byte {
 	if p == "" || p[0] != '/' {
 		dst = append(dst, '/')
 	}
-	for i := 0; i < len(p); i++ {
+	for i := range len(p) {
 		switch c := p[i]; {
 		case urlByte[c] != 0,
 			c == '%' && i+2 < len(p) && isHex(p[i+1]) && isHex(p[i+2]):
@@ -108,7 +108,7 @@ func appendPath(dst []byte, p string) []byte {
 
 // appendQueryValue appends a key or value of a query string.
 func appendQueryValue(dst []byte, s string) []byte {
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		if urlByte[s[i]] == 1 {
 			dst = append(dst, s[i])
 		} else {

@@ -77,6 +77,9 @@ func Open(_ context.Context, config Config) (*Sink, error) {
 		kgo.ClientID(config.ClientID),
 		kgo.DefaultProduceTopic(config.Topic),
 		kgo.RequiredAcks(kgo.AllISRAcks()),
+		// A topic that is missing is made where the brokers make topics on demand, as
+		// they do by default; elsewhere the error says that it is missing.
+		kgo.AllowAutoTopicCreation(),
 		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)),
 		kgo.ProducerBatchCompression(codecs[config.Compression], kgo.NoCompression()),
 		// One flush sends one chunk, and a chunk is one record batch at each
@@ -132,13 +135,17 @@ func (s *Sink) Check(ctx context.Context) error {
 	return nil
 }
 
+// checkError is an error of Check.
 type checkError struct {
 	error
 	mend string
 }
 
+// Unwrap returns the cause.
 func (e *checkError) Unwrap() error { return e.error }
-func (e *checkError) Mend() string  { return e.mend }
+
+// Mend says what an operator can do; empty if waiting is all.
+func (e *checkError) Mend() string { return e.mend }
 
 // Deliver returns nil when every transaction that has a form on this topic was
 // acknowledged by all in-sync replicas. It returns a *DeliveryError when one of
@@ -308,8 +315,8 @@ func (s *Sink) send(ctx context.Context) error {
 	return s.wait(ctx)
 }
 
-// settle waits for a chunk that an earlier Deliver left in doubt and remembers
-// what of it was acknowledged.
+// settle waits for a chunk that an earlier Deliver left in doubt, remembers what
+// of it was acknowledged and returns why the rest was not.
 func (s *Sink) settle(ctx context.Context) error {
 	if s.flight == nil {
 		return nil
@@ -317,12 +324,19 @@ func (s *Sink) settle(ctx context.Context) error {
 	if err := s.wait(ctx); err != nil {
 		return err
 	}
+	var failure error
 	for i, err := range s.settled.errs {
-		if err == nil {
+		switch c, _ := classify(err, s.config.Topic); {
+		case err == nil:
 			s.acked[s.settled.transactions[i].ID]++
+		case c != classPoisoned: // those are met again, and rescued, by this Deliver
+			failure = err
 		}
 	}
-	return nil
+	// Where the client needs longer than DeliveryTimeout to find out why, as
+	// with a topic that is missing, this is the only place to hear of it: to
+	// send again at once would be in doubt again, and so on for ever.
+	return failure
 }
 
 // wait waits until the chunk in flight is answered. An error means that it

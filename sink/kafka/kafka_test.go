@@ -1,17 +1,13 @@
 package kafka
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -25,156 +21,6 @@ import (
 
 	"github.com/gatehouse-project/gatehouse/transaction"
 )
-
-const topic = "calls"
-
-// world is a cluster of its own and a sink into it.
-type world struct {
-	t       *testing.T
-	cluster *kfake.Cluster
-	sink    *Sink
-	log     *lockedBuffer
-	metrics *prometheus.Registry
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
-
-func setup(t *testing.T, change func(*Config), options ...kfake.Opt) *world {
-	t.Helper()
-	options = append([]kfake.Opt{kfake.NumBrokers(1), kfake.SeedTopics(1, topic)}, options...)
-	cluster, err := kfake.NewCluster(options...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(cluster.Close)
-	w := &world{t: t, cluster: cluster, log: &lockedBuffer{}, metrics: prometheus.NewRegistry()}
-	config := Config{
-		Brokers: cluster.ListenAddrs(), Topic: topic, DeliveryTimeout: 10 * time.Second,
-		Logger: slog.New(slog.NewTextHandler(w.log, nil)), Metrics: w.metrics,
-	}
-	if change != nil {
-		change(&config)
-	}
-	w.sink, err = Open(t.Context(), config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
-		defer cancel()
-		_ = w.sink.Close(ctx)
-	})
-	return w
-}
-
-// records reads n records of the topic from its beginning.
-func (w *world) records(n int) []*kgo.Record {
-	w.t.Helper()
-	client, err := kgo.NewClient(kgo.SeedBrokers(w.cluster.ListenAddrs()...), kgo.ConsumeTopics(topic))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer client.Close()
-	ctx, cancel := context.WithTimeout(w.t.Context(), 10*time.Second)
-	defer cancel()
-	var all []*kgo.Record
-	for len(all) < n && ctx.Err() == nil {
-		all = append(all, client.PollFetches(ctx).Records()...)
-	}
-	if end := w.end(); int64(len(all)) != end || len(all) != n {
-		w.t.Fatalf("the topic has %d records of which %d were read, want %d", end, len(all), n)
-	}
-	return all
-}
-
-// end is the number of records in the topic's partitions.
-func (w *world) end() int64 {
-	var n int64
-	for _, p := range w.cluster.PartitionInfos(topic) {
-		n += p.HighWatermark
-	}
-	return n
-}
-
-func (w *world) ids(n int) []string {
-	w.t.Helper()
-	ids := []string{}
-	for _, r := range w.records(n) {
-		var t transaction.Transaction
-		if err := json.Unmarshal(r.Value, &t); err != nil {
-			w.t.Fatal(err)
-		}
-		ids = append(ids, t.ID)
-	}
-	return ids
-}
-
-func (w *world) counter(name, label string) float64 {
-	w.t.Helper()
-	families, err := w.metrics.Gather()
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	for _, f := range families {
-		if f.GetName() != "gatehouse_kafka_sink_"+name {
-			continue
-		}
-		for _, m := range f.GetMetric() {
-			if label == "" {
-				return m.GetCounter().GetValue()
-			}
-			for _, l := range m.GetLabel() {
-				if l.GetValue() == label {
-					return m.GetCounter().GetValue()
-				}
-			}
-		}
-	}
-	return 0
-}
-
-// produces counts the produce requests that the brokers get.
-func (w *world) produces() *atomic.Int64 {
-	var n atomic.Int64
-	w.cluster.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
-		w.cluster.KeepControl()
-		n.Add(1)
-		return nil, nil, false
-	})
-	return &n
-}
-
-func call(i int) *transaction.Transaction {
-	return &transaction.Transaction{
-		ID: fmt.Sprintf("%08d", i), Account: "111122223333", Region: "eu-west-1", APIID: fmt.Sprintf("api%d", i%3),
-		Stage: "prod", Time: 1_750_000_000_000 + transaction.Time(i), Method: "GET", Path: fmt.Sprintf("/pets/%d", i),
-		Response: &transaction.Response{Status: 200},
-	}
-}
-
-func calls(n int) ([]*transaction.Transaction, []string) {
-	batch, ids := make([]*transaction.Transaction, n), make([]string, n)
-	for i := range batch {
-		batch[i] = call(i)
-		ids[i] = batch[i].ID
-	}
-	return batch, ids
-}
 
 func TestNativeRecord(t *testing.T) {
 	t.Parallel()
@@ -406,6 +252,23 @@ func TestBrokersGone(t *testing.T) {
 	}
 }
 
+// The client needs longer than a Deliver waits to find out that the topic is
+// missing: a later Deliver tells.
+func TestUnknownTopicIsToldLate(t *testing.T) {
+	t.Parallel()
+	w := setup(t, func(c *Config) { c.Topic = "missing"; c.DeliveryTimeout = 300 * time.Millisecond })
+	batch, _ := calls(3)
+	for until := time.Now().Add(20 * time.Second); ; {
+		err := w.sink.Deliver(t.Context(), batch)
+		if errors.Is(err, kerr.UnknownTopicOrPartition) {
+			return
+		}
+		if !errors.Is(err, errNoAnswer) || time.Now().After(until) {
+			t.Fatalf("err = %v", err)
+		}
+	}
+}
+
 func TestNoBrokerAtAll(t *testing.T) {
 	t.Parallel()
 	sink, err := Open(t.Context(), Config{Brokers: []string{"127.0.0.1:1"}, Topic: topic, DeliveryTimeout: 300 * time.Millisecond})
@@ -514,135 +377,6 @@ func TestUnknownTopic(t *testing.T) {
 	}
 	if got := w.cluster.PartitionInfo("missing", 0).HighWatermark; got != 3 {
 		t.Errorf("%d records, want 3", got)
-	}
-}
-
-func noise(n int) string {
-	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-"
-	random := rand.New(rand.NewPCG(3, 4))
-	b := make([]byte, n)
-	for i := range b {
-		b[i] = letters[random.IntN(len(letters))]
-	}
-	return string(b)
-}
-
-// limited makes the topic refuse record batches over n bytes.
-func (w *world) limited(n int) {
-	w.t.Helper()
-	if err := w.cluster.DeleteTopic(topic); err != nil {
-		w.t.Fatal(err)
-	}
-	if err := w.cluster.CreateTopic(topic, 1, map[string]string{"max.message.bytes": fmt.Sprint(n)}); err != nil {
-		w.t.Fatal(err)
-	}
-}
-
-func TestRecordTooLarge(t *testing.T) {
-	t.Parallel()
-	for _, format := range []Format{Native, AktoTraffic} {
-		t.Run(string(format), func(t *testing.T) {
-			t.Parallel()
-			w := setup(t, func(c *Config) { c.Format = format })
-			w.limited(60_000)
-			batch, _ := calls(5)
-			secret := noise(500_000)
-			batch[2].Request = &transaction.Request{Body: `{"a":1,"b":"` + secret + `"}`}
-			batch[2].Visibility = transaction.Full
-			if err := w.sink.Deliver(t.Context(), batch); err != nil {
-				t.Fatal(err)
-			}
-			value := w.records(5)[2].Value
-			if format == Native {
-				var got transaction.Transaction
-				if err := json.Unmarshal(value, &got); err != nil {
-					t.Fatal(err)
-				}
-				if got.ID != batch[2].ID || !got.Request.Truncated || got.Visibility != transaction.Truncated || len(got.Request.Body) != 32<<10 {
-					t.Errorf("got %s, truncated %v, visibility %s, body of %d", got.ID, got.Request.Truncated, got.Visibility, len(got.Request.Body))
-				}
-			} else {
-				got, err := consume(value)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if got.requestPayload != `{"a":1}` || got.requestHeaders[payloadTruncated] != "true" {
-					t.Errorf("payload %.100q, headers %v", got.requestPayload, got.requestHeaders)
-				}
-			}
-			if batch[2].Request.Truncated || len(batch[2].Request.Body) < 500_000 {
-				t.Error("the caller's transaction was changed")
-			}
-			if got := w.counter("poisoned_total", actionShrunk); got != 1 {
-				t.Errorf("poisoned_total{shrunk} = %v", got)
-			}
-			if strings.Contains(w.log.String(), secret[:20]) || !strings.Contains(w.log.String(), batch[2].ID) {
-				t.Errorf("log %.500s", w.log)
-			}
-		})
-	}
-}
-
-func TestRecordTooLargeEvenWithoutBodies(t *testing.T) {
-	t.Parallel()
-	w := setup(t, nil)
-	w.limited(20_000)
-	batch, ids := calls(3)
-	batch[1].Request = &transaction.Request{Headers: map[string][]string{"x": {noise(100_000)}}, Body: "{}"}
-	if err := w.sink.Deliver(t.Context(), batch); err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(ids, w.ids(3)); diff != "" {
-		t.Errorf("ids (-want +got):\n%s", diff)
-	}
-	if got := w.counter("poisoned_total", actionMetadata); got != 1 {
-		t.Errorf("poisoned_total{metadata} = %v", got)
-	}
-}
-
-func TestRecordRefusedInEveryForm(t *testing.T) {
-	t.Parallel()
-	w := setup(t, func(c *Config) { c.Compression = "none" })
-	poison := []byte("/poison")
-	w.cluster.Fault(kfake.Fault{
-		Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.InvalidRecord, Count: -1,
-		When: func(r kmsg.Request) bool {
-			return bytes.Contains(r.(*kmsg.ProduceRequest).Topics[0].Partitions[0].Records, poison)
-		},
-	})
-	batch, ids := calls(6)
-	batch[3].Path = "/poison"
-	if err := w.sink.Deliver(t.Context(), batch); err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(slices.Delete(ids, 3, 4), w.ids(5)); diff != "" {
-		t.Errorf("ids (-want +got):\n%s", diff)
-	}
-	if got := w.counter("poisoned_total", actionGivenUp); got != 1 {
-		t.Errorf("poisoned_total{given_up} = %v", got)
-	}
-}
-
-// batch_bytes is more than the topic takes: the sink finds its own measure.
-func TestBatchTooLarge(t *testing.T) {
-	t.Parallel()
-	w := setup(t, func(c *Config) { c.Compression = "none" })
-	w.limited(100_000)
-	batch, ids := calls(100)
-	for _, c := range batch {
-		c.Response.Body = noise(4000)
-	}
-	if err := w.sink.Deliver(t.Context(), batch); err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(ids, w.ids(100)); diff != "" {
-		t.Errorf("ids (-want +got):\n%s", diff)
-	}
-	if got := w.counter("poisoned_total", actionShrunk); got != 0 {
-		t.Errorf("%v records were cut that fit", got)
-	}
-	if w.sink.batchBytes >= DefaultBatchBytes || w.sink.batchBytes < minBatchBytes {
-		t.Errorf("batch bytes %d", w.sink.batchBytes)
 	}
 }
 

@@ -14,14 +14,16 @@ import (
 // brokers, topics and causes; it never logs keys or values.
 type clientLog struct{ logger *slog.Logger }
 
+// Level is that of warnings.
 func (l clientLog) Level() kgo.LogLevel { return kgo.LogLevelWarn }
 
+// Log writes one line; what the client says is an attribute.
 func (l clientLog) Log(level kgo.LogLevel, msg string, keyvals ...any) {
 	to := slog.LevelWarn
 	if level == kgo.LogLevelError {
 		to = slog.LevelError
 	}
-	l.logger.Log(context.Background(), to, "kafka client: "+msg, keyvals...)
+	l.logger.Log(context.Background(), to, "kafka client", append([]any{"says", msg}, keyvals...)...)
 }
 
 // connections remembers why the last attempt to reach a broker failed. The

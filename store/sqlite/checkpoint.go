@@ -125,19 +125,19 @@ func commitGroups(ctx context.Context, tx *sql.Tx, groups []collect.GroupCheckpo
 			return fmt.Errorf("log group %s: %w", key, err)
 		}
 		var id int64
-		if err := put.QueryRowContext(ctx, key, string(text)).Scan(&id); err != nil {
+		if err := put.row(key, string(text)).Scan(&id); err != nil {
 			return fmt.Errorf("log group %s: %w", key, err)
 		}
 		for _, segment := range seen {
 			if segment.Newest < g.SeenFrom {
 				continue
 			}
-			_, err := remember.ExecContext(ctx, id, segment.Newest, blob(segment.Events), blob(segment.Calls))
+			_, err := remember.exec(id, segment.Newest, blob(segment.Events), blob(segment.Calls))
 			if err != nil {
 				return fmt.Errorf("log group %s: %w", key, err)
 			}
 		}
-		if _, err := forget.ExecContext(ctx, id, g.SeenFrom); err != nil {
+		if _, err := forget.exec(id, g.SeenFrom); err != nil {
 			return fmt.Errorf("log group %s: %w", key, err)
 		}
 	}
@@ -171,17 +171,27 @@ type preparer struct {
 	err   error
 }
 
-func (p *preparer) prepare(query string) *sql.Stmt {
+// statement is a prepared statement that its preparer closes.
+type statement struct {
+	ctx  context.Context //nolint:containedctx // as its preparer's
+	stmt *sql.Stmt
+}
+
+func (s statement) exec(args ...any) (sql.Result, error) { return s.stmt.ExecContext(s.ctx, args...) }
+
+func (s statement) row(args ...any) *sql.Row { return s.stmt.QueryRowContext(s.ctx, args...) }
+
+func (p *preparer) prepare(query string) statement {
 	if p.err != nil {
-		return nil
+		return statement{}
 	}
 	stmt, err := p.tx.PrepareContext(p.ctx, query)
 	if err != nil {
 		p.err = err
-		return nil
+		return statement{}
 	}
 	p.stmts = append(p.stmts, stmt)
-	return stmt
+	return statement{p.ctx, stmt}
 }
 
 func (p *preparer) close() {

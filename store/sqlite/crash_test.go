@@ -99,7 +99,7 @@ func runAndKill(t *testing.T, path string) int {
 			}
 			if !killed {
 				killed = true
-				time.AfterFunc(time.Duration(rand.IntN(60_000))*time.Microsecond, func() { _ = child.Process.Kill() }) //nolint:gosec // any moment will do
+				time.AfterFunc(time.Duration(rand.IntN(60_000))*time.Microsecond, func() { _ = child.Process.Kill() })
 			}
 		}
 	}

@@ -51,35 +51,32 @@ func (s *Store) wrap(doing string, err error) error {
 	if err == nil {
 		return nil
 	}
-	var known *Error
-	var engine *sqlite.Error
-	switch {
-	case errors.As(err, &known):
+	if _, ok := errors.AsType[*Error](err); ok {
 		return err
-	case errors.As(err, &engine):
-		kind, mend := classify(engine.Code())
-		return &Error{Doing: doing, Path: s.path, Kind: kind, Err: engine, mend: mend}
-	default:
-		return fmt.Errorf("%s: %w", doing, err)
 	}
+	if engine, ok := errors.AsType[*sqlite.Error](err); ok {
+		mend, kind := classify(engine.Code())
+		return &Error{Doing: doing, Path: s.path, Kind: kind, Err: engine, mend: mend}
+	}
+	return fmt.Errorf("%s: %w", doing, err)
 }
 
 // classify maps the engine's result codes, whose low byte is the general one.
-func classify(code int) (kind error, mend string) {
+func classify(code int) (mend string, kind error) {
 	switch code & 0xff {
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
-		return store.ErrLocked, "stop the other process that uses this file, or give this one a file of its own with --state"
+		return "stop the other process that uses this file, or give this one a file of its own with --state", store.ErrLocked
 	case sqlite3.SQLITE_FULL:
-		return store.ErrFull, "free space on its disk; work goes on by itself then"
+		return "free space on its disk; work goes on by itself then", store.ErrFull
 	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM:
-		return store.ErrReadOnly, "let this user write the file and its folder, where two more files stand beside it (-wal, -shm)"
+		return "let this user write the file and its folder, where two more files stand beside it (-wal, -shm)", store.ErrReadOnly
 	case sqlite3.SQLITE_CANTOPEN:
-		return store.ErrReadOnly, "check that its folder exists and that this user may write it"
+		return "check that its folder exists and that this user may write it", store.ErrReadOnly
 	case sqlite3.SQLITE_CORRUPT:
-		return store.ErrCorrupted, "move the file and its -wal and -shm away and start again, or restore a backup: the collector reads again what it has not saved"
+		return "move the file and its -wal and -shm away and start again, or restore a backup: the collector reads again what it has not saved", store.ErrCorrupted
 	case sqlite3.SQLITE_NOTADB:
-		return store.ErrForeign, "give the path of another file with --state"
+		return "give the path of another file with --state", store.ErrForeign
 	default:
-		return nil, ""
+		return "", nil
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -232,6 +233,20 @@ func TestMemory(t *testing.T) {
 	if got, err := s.Setting(ctx, "a"); got != "b" || err != nil {
 		t.Errorf("Setting: %q, %v", got, err)
 	}
+	// A database in memory must not go with a call that was given up.
+	for range 20 {
+		gone, stop := context.WithTimeout(ctx, time.Millisecond)
+		_ = s.update(gone, "waiting", func(tx *sql.Tx) error {
+			<-gone.Done()
+			time.Sleep(time.Millisecond)
+			_, err := tx.ExecContext(gone, "DELETE FROM settings")
+			return err
+		})
+		stop()
+	}
+	if got, err := s.Setting(ctx, "a"); got != "b" || err != nil {
+		t.Errorf("Setting after calls that were given up: %q, %v", got, err)
+	}
 	other := openFile(t, "sqlite::memory:")
 	if got, err := other.Setting(ctx, "a"); got != "" || err != nil {
 		t.Errorf("another store in memory: %q, %v; want nothing", got, err)
@@ -252,6 +267,33 @@ func TestFileIsItsOwnersAlone(t *testing.T) {
 		}
 		if got := info.Mode().Perm(); got != 0o600 {
 			t.Errorf("%s has mode %o; want 600", filepath.Base(name), got)
+		}
+	}
+}
+
+// Two processes may meet a new file at once; connections meet like processes.
+func TestOpenedAtOnce(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "state.db")
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Go(func() {
+			s, err := Open(t.Context(), path, store.Options{})
+			if err != nil {
+				t.Errorf("Open: %v", err)
+				return
+			}
+			defer func() { _ = s.Close() }()
+			if err := s.SetSetting(t.Context(), "key"+itoa(i+1), "v"); err != nil {
+				t.Errorf("SetSetting: %v", err)
+			}
+		})
+	}
+	wg.Wait()
+	s := openFile(t, path)
+	for i := range 4 {
+		if got, err := s.Setting(t.Context(), "key"+itoa(i+1)); got != "v" || err != nil {
+			t.Errorf("Setting: %q, %v", got, err)
 		}
 	}
 }

@@ -79,7 +79,7 @@ func putStages(ctx context.Context, tx *sql.Tx, c *inventory.Changes) error {
 		if err != nil {
 			return err
 		}
-		_, err = put.ExecContext(ctx, stageID(st.StageKey), string(st.APIType), st.Account, st.Region, st.APIID, st.Stage,
+		_, err = put.exec(stageID(st.StageKey), string(st.APIType), st.Account, st.Region, st.APIID, st.Stage,
 			st.APIName, st.Probes, st.Unrouted, st.Overflow, string(open))
 		if err != nil {
 			return fmt.Errorf("stage %s: %w", st.API(), err)
@@ -111,15 +111,15 @@ func putEndpoints(ctx context.Context, tx *sql.Tx, c *inventory.Changes) error {
 		args = append(args[:0], e.LastSeen.UnixMilli(), e.Calls, e.Errors4xx, e.Errors5xx, e.Callers,
 			e.LatencyP50, e.LatencyP95, e.LatencyP99, string(e.RouteSource),
 			e.ID, e.FirstSeen.UnixMilli(), string(e.Visibility))
-		changed, err := affected(update.ExecContext(ctx, args...))
+		changed, err := affected(update.exec(args...))
 		if err == nil && changed == 0 {
-			_, err = insert.ExecContext(ctx, append(args, stageID(stageOf(e.Key)), e.Method, e.Route)...)
+			_, err = insert.exec(append(args, stageID(stageOf(e.Key)), e.Method, e.Route)...)
 			if err == nil {
-				_, err = revive.ExecContext(ctx, e.ID)
+				_, err = revive.exec(e.ID)
 			}
 		}
 		if err == nil {
-			_, err = state.ExecContext(ctx, e.ID, e.State, e.Minutes)
+			_, err = state.exec(e.ID, e.State, e.Minutes)
 		}
 		if err != nil {
 			return fmt.Errorf("endpoint %s: %w", e.ID, err)
@@ -163,12 +163,12 @@ func putSamples(ctx context.Context, tx *sql.Tx, c *inventory.Changes) error {
 		return p.err
 	}
 	for _, sample := range c.Samples {
-		if _, err := put.ExecContext(ctx, sample.Key, sample.JSON); err != nil {
+		if _, err := put.exec(sample.Key, sample.JSON); err != nil {
 			return fmt.Errorf("sample %s: %w", sample.Key, err)
 		}
 	}
 	for _, key := range c.RemovedSamples {
-		if _, err := remove.ExecContext(ctx, key); err != nil {
+		if _, err := remove.exec(key); err != nil {
 			return fmt.Errorf("sample %s: %w", key, err)
 		}
 	}
@@ -188,7 +188,7 @@ func addMinutes(ctx context.Context, tx *sql.Tx, c *inventory.Changes) error {
 	}
 	for i := range c.Minutes {
 		m := &c.Minutes[i]
-		_, err := add.ExecContext(ctx, m.API, minuteOf(m.Time), m.Calls, m.Errors4xx, m.Errors5xx, m.Full, m.Truncated, m.Metadata)
+		_, err := add.exec(m.API, minuteOf(m.Time), m.Calls, m.Errors4xx, m.Errors5xx, m.Full, m.Truncated, m.Metadata)
 		if err != nil {
 			return fmt.Errorf("minute %s of %q: %w", m.Time.Format(time.RFC3339), m.API, err)
 		}

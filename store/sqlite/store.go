@@ -42,6 +42,9 @@ type Store struct {
 
 var _ store.Store = (*Store)(nil)
 
+// memory is the path of a store that ends with the process.
+const memory = ":memory:"
+
 const (
 	defaultMinuteRetention = 30 * 24 * time.Hour
 	readers                = 4
@@ -56,6 +59,9 @@ func Open(ctx context.Context, storeURL string, opts store.Options) (*Store, err
 	path := strings.TrimPrefix(storeURL, "sqlite:")
 	if path == "" {
 		return nil, errors.New("opening store: no path given: use sqlite:PATH")
+	}
+	if path != memory {
+		path = filepath.Clean(path) // "//" would begin a host in the URI
 	}
 	s := &Store{path: path, clock: opts.Clock, log: opts.Logger, keep: opts.MinuteRetention}
 	if s.clock == nil {
@@ -83,8 +89,7 @@ func Opener(ctx context.Context, storeURL string, opts store.Options) (store.Sto
 }
 
 func (s *Store) connect(ctx context.Context) error {
-	memory := s.path == ":memory:"
-	if !memory {
+	if s.path != memory {
 		if err := prepareFile(s.path); err != nil {
 			return &Error{
 				Doing: "opening", Path: s.path, Kind: store.ErrReadOnly, Err: err,
@@ -100,10 +105,10 @@ func (s *Store) connect(ctx context.Context) error {
 	// A database in memory lives as long as its connection.
 	s.write.SetConnMaxIdleTime(0)
 	s.write.SetConnMaxLifetime(0)
-	if err := s.migrate(ctx); err != nil {
+	if err := s.patiently(ctx, s.migrate); err != nil {
 		return err
 	}
-	if memory {
+	if s.path == memory {
 		s.read = s.write
 		return nil
 	}
@@ -113,6 +118,23 @@ func (s *Store) connect(ctx context.Context) error {
 	s.read.SetMaxOpenConns(readers)
 	s.read.SetMaxIdleConns(readers)
 	return s.read.PingContext(ctx)
+}
+
+// patiently tries again while another process has the file. The engine waits by
+// itself everywhere but where two connections turn a new file to WAL at once:
+// there it fails one of them without waiting.
+func (s *Store) patiently(ctx context.Context, try func(context.Context) error) error {
+	for deadline := time.Now().Add(busyTimeout); ; {
+		err := try(ctx)
+		if !errors.Is(s.wrap("opening", err), store.ErrLocked) || time.Now().After(deadline) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
 }
 
 // prepareFile makes the folder, and the file with rights for its owner alone:
@@ -143,7 +165,7 @@ func dsn(path string, readOnly bool) string {
 	if readOnly {
 		q.Set("_txlock", "deferred")
 	}
-	if path == ":memory:" {
+	if path == memory {
 		return path + "?" + q.Encode()
 	}
 	// As a URI, so that ? and # in a path are part of it.

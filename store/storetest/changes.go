@@ -34,7 +34,7 @@ func call(id, method, route, path string, status int, at time.Time) *transaction
 
 // calls are n calls to n endpoints.
 func calls(n int) []*transaction.Transaction {
-	var out []*transaction.Transaction
+	out := make([]*transaction.Transaction, 0, n)
 	for i := range n {
 		route := fmt.Sprintf("/things%d/{id}", i)
 		out = append(out, call(fmt.Sprintf("t%d", i), "GET", route, "", 200, start))
@@ -122,10 +122,10 @@ func changesWithoutGap(t *testing.T, place Place) {
 func inventoryGoesOn(t *testing.T, place Place) {
 	s := open(t, place)
 	whole, restarted := newInventory(), newInventory()
-	var batches [][]*transaction.Transaction
+	batches := make([][]*transaction.Transaction, 0, 8)
 	for i := range 8 {
 		at := start.Add(time.Duration(i) * 70 * time.Second)
-		var batch []*transaction.Transaction
+		batch := make([]*transaction.Transaction, 0, 120)
 		for j := range 40 {
 			id := fmt.Sprintf("%d-%d", i, j)
 			batch = append(batch,
@@ -210,7 +210,7 @@ func samplesFollowEndpoints(t *testing.T, place Place) {
 		inv = saveAndLoad(t, s, inv)
 	}
 	d := detail(t, s, all(t, s)[0].ID)
-	var got []string
+	got := make([]string, 0, len(d.Samples))
 	for _, sample := range d.Samples {
 		got = append(got, sample.ID)
 	}
@@ -334,7 +334,7 @@ func readersDoNotWait(t *testing.T, place Place) {
 			}
 		})
 	}
-	for range 30 {
+	for range 15 {
 		inv.Observe(calls(50))
 		save(t, s, inv)
 	}

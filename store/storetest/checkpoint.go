@@ -140,7 +140,7 @@ func seenSegmentsArePruned(t *testing.T, place Place) {
 
 	got := load(t, s)
 	for _, g := range got.Groups {
-		var newest []int64
+		newest := make([]int64, 0, len(g.Seen))
 		for _, segment := range g.Seen {
 			newest = append(newest, segment.Newest)
 		}

@@ -71,7 +71,8 @@ CREATE TABLE endpoints (
   callers      INTEGER NOT NULL,
   latency_p50  REAL NOT NULL,
   latency_p95  REAL NOT NULL,
-  latency_p99  REAL NOT NULL
+  latency_p99  REAL NOT NULL,
+  search       TEXT NOT NULL GENERATED ALWAYS AS (lower(method || ' ' || route)) STORED
 ) WITHOUT ROWID;
 CREATE INDEX endpoints_by_route ON endpoints (route, method, id);
 CREATE INDEX endpoints_by_stage ON endpoints (stage_id, method, visibility);

@@ -1,0 +1,201 @@
+//go:build integration
+
+package awssim_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-project/gatehouse/awssim"
+)
+
+// findTool finds a program in PATH or in the virtual environment of the cache
+// folder, and skips the test if it is nowhere.
+func findTool(t *testing.T, name string) string {
+	t.Helper()
+	if cache := os.Getenv("GATEHOUSE_CACHE"); cache != "" {
+		if p := filepath.Join(cache, "venv", "bin", name); exec.Command(p, "--version").Run() == nil {
+			return p
+		}
+	}
+	p, err := exec.LookPath(name)
+	if err != nil {
+		t.Skipf("%s is missing: it is neither in PATH nor in $GATEHOUSE_CACHE/venv/bin", name)
+	}
+	return p
+}
+
+// foreignWorld is the estate that the foreign clients are shown: the hub, the
+// management account of an organization, whose administrator may assume the
+// role Collector in the account orders.
+func foreignWorld(t *testing.T) (w *world, env []string) {
+	t.Helper()
+	w = newWorld(t, awssim.Options{Clock: time.Now})
+	w.sim.Organization(hub).Add(orders, other)
+	o := w.sim.Account(orders).SetName("orders")
+	o.AddRole(awssim.Role{Name: "Collector", TrustedAccounts: []string{hub}, ExternalID: "x-1", Allow: []string{"logs:*", "apigateway:GET"}})
+	r := o.Region(region)
+	r.AddRESTAPI(petStore())
+	r.AddHTTPAPI(awssim.API{
+		ID: "http01", Name: "catalog", Routes: []awssim.Route{{ID: "route01", Key: "GET /items/{id}"}, {ID: "route02", Key: "$default"}},
+		Stages: []awssim.Stage{{Name: "$default"}},
+	})
+	r.Logs().CreateGroup("API-Gateway-Execution-Logs_abc123/prod")
+	key := w.sim.Account(hub).AddAccessKey("admin")
+	env = append(os.Environ(),
+		"AWS_ENDPOINT_URL="+w.url, "AWS_DEFAULT_REGION="+region, "AWS_REGION="+region, "AWS_PAGER=", "AWS_MAX_ATTEMPTS=1",
+		"AWS_EC2_METADATA_DISABLED=true", "AWS_CONFIG_FILE=/dev/null", "AWS_SHARED_CREDENTIALS_FILE=/dev/null",
+		"AWS_ACCESS_KEY_ID="+key.AccessKeyID, "AWS_SECRET_ACCESS_KEY="+key.SecretAccessKey,
+	)
+	return w, env
+}
+
+func TestAWSCLI(t *testing.T) {
+	t.Parallel()
+	tool := findTool(t, "aws")
+	_, env := foreignWorld(t)
+	aws := func(args ...string) (stdout, stderr string, err error) {
+		cmd := exec.CommandContext(t.Context(), tool, append(args, "--output", "json")...)
+		cmd.Env = env
+		var out, errs bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &out, &errs
+		err = cmd.Run()
+		return out.String(), errs.String(), err
+	}
+	// check runs a command and wants each of the texts in its answer.
+	check := func(command string, want ...string) string {
+		t.Helper()
+		out, errs, err := aws(strings.Fields(command)...)
+		if err != nil {
+			t.Fatalf("aws %s: %v\n%s", command, err, errs)
+		}
+		for _, text := range want {
+			if !strings.Contains(out, text) {
+				t.Errorf("aws %s: no %s in\n%s", command, text, out)
+			}
+		}
+		return out
+	}
+	check("sts get-caller-identity", `"arn:aws:iam::111111111111:user/admin"`)
+	check("organizations list-accounts", `"Name": "orders"`, other)
+	check("account list-regions --region-opt-status-contains ENABLED_BY_DEFAULT", `"eu-west-1"`)
+
+	const role = "sts assume-role --role-arn arn:aws:iam::222222222222:role/Collector --role-session-name cli"
+	if _, errs, err := aws(strings.Fields(role)...); err == nil || !strings.Contains(errs, "(AccessDenied)") || !strings.Contains(errs, "is not authorized to perform: sts:AssumeRole on resource: arn:aws:iam::222222222222:role/Collector") {
+		t.Errorf("without an external id: %v %s", err, errs)
+	}
+	var answer struct {
+		Credentials struct{ AccessKeyID, SecretAccessKey, SessionToken string }
+	}
+	out := check(role+" --external-id x-1", `"arn:aws:sts::222222222222:assumed-role/Collector/cli"`)
+	if err := json.Unmarshal([]byte(out), &answer); err != nil {
+		t.Fatal(err)
+	}
+	env = append(env, "AWS_ACCESS_KEY_ID="+answer.Credentials.AccessKeyID, "AWS_SECRET_ACCESS_KEY="+answer.Credentials.SecretAccessKey, "AWS_SESSION_TOKEN="+answer.Credentials.SessionToken)
+
+	const name = "API-Gateway-Execution-Logs_abc123/prod"
+	check("logs describe-log-groups --log-group-name-prefix API-Gateway-Execution-Logs", `"logGroupName": "`+name+`"`, `"logGroupArn": "arn:aws:logs:eu-west-1:222222222222:log-group:`+name+`"`)
+	check("logs create-log-stream --log-group-name " + name + " --log-stream-name s")
+	now := time.Now().UnixMilli()
+	check(fmt.Sprintf("logs put-log-events --log-group-name %s --log-stream-name s --log-events timestamp=%d,message=first timestamp=%d,message=second", name, now-1, now))
+	check(fmt.Sprintf("logs filter-log-events --log-group-name %s --start-time %d --page-size 1", name, now-1), `"message": "first"`, `"message": "second"`, `"eventId": "`)
+	check("logs get-log-events --start-from-head --log-stream-name s --log-group-name "+name, `"message": "first"`, `"nextForwardToken": "f/`)
+	check("logs describe-log-streams --log-group-name "+name, `"logStreamName": "s"`)
+	check("apigateway get-rest-apis", `"abc123"`)
+	check("apigateway get-resources --rest-api-id abc123 --embed methods --page-size 2", `"/pets/{id}"`, `"AWS_IAM"`)
+	check("apigateway get-stages --rest-api-id abc123", `"loggingLevel": "INFO"`, `"stageName": "prod"`)
+	file := filepath.Join(t.TempDir(), "export.json")
+	check("apigateway get-export --rest-api-id abc123 --stage-name prod --export-type oas30 --parameters extensions=apigateway "+file, `"application/json"`)
+	if body, err := os.ReadFile(file); err != nil || !bytes.Contains(body, []byte(`"3.0.1"`)) {
+		t.Errorf("the export is %s (%v)", body, err)
+	}
+	check("apigatewayv2 get-apis", `"catalog"`, `"HTTP"`)
+	check("apigatewayv2 get-routes --api-id http01", `"GET /items/{id}"`)
+	if _, errs, err := aws("organizations", "list-accounts"); err == nil || !strings.Contains(errs, "(AccessDeniedException)") {
+		t.Errorf("a member lists accounts: %v %s", err, errs)
+	}
+	if _, errs, err := aws("logs", "describe-subscription-filters", "--log-group-name", name); err == nil || !strings.Contains(errs, "(UnknownOperationException)") {
+		t.Errorf("an unknown operation: %v %s", err, errs)
+	}
+}
+
+// boto3Script does with boto3 what TestAWSCLI does with the command line.
+const boto3Script = `
+import boto3, time
+from botocore.exceptions import ClientError
+
+def code(call, **kw):
+    try:
+        call(**kw)
+    except ClientError as e:
+        return e.response["Error"]["Code"]
+
+assert boto3.client("sts").get_caller_identity()["Account"] == "111111111111"
+accounts = [a for p in boto3.client("organizations").get_paginator("list_accounts").paginate() for a in p["Accounts"]]
+assert [a["Id"] for a in accounts] == ["111111111111", "222222222222", "333333333333"], accounts
+assert accounts[1]["JoinedTimestamp"].year >= 2024
+regions = [r["RegionName"] for p in boto3.client("account").get_paginator("list_regions").paginate(PaginationConfig={"PageSize": 7}) for r in p["Regions"]]
+assert "eu-west-1" in regions and len(regions) > 30, regions
+role = dict(RoleArn="arn:aws:iam::222222222222:role/Collector", RoleSessionName="boto3")
+assert code(boto3.client("sts").assume_role, **role) == "AccessDenied"
+c = boto3.client("sts").assume_role(ExternalId="x-1", **role)["Credentials"]
+assert c["Expiration"].timestamp() > time.time() + 3000
+s = boto3.Session(c["AccessKeyId"], c["SecretAccessKey"], c["SessionToken"])
+
+logs, name = s.client("logs"), "API-Gateway-Execution-Logs_abc123/prod"
+assert logs.describe_log_groups(logGroupNamePrefix="API-Gateway")["logGroups"][0]["logGroupName"] == name
+assert code(logs.describe_log_groups, limit=50, nextToken="junk") == "InvalidParameterException"
+try:
+    logs.filter_log_events(logGroupName="none")
+except logs.exceptions.ResourceNotFoundException as e:
+    assert e.response["Error"]["Message"] == "The specified log group does not exist."
+logs.create_log_stream(logGroupName=name, logStreamName="s")
+now = int(time.time() * 1000)
+put = logs.put_log_events(logGroupName=name, logStreamName="s", logEvents=[{"timestamp": now - 60000 + i, "message": "event %d \u00e9 \u2603 \"q\"" % i} for i in range(250)])
+assert "rejectedLogEventsInfo" not in put
+events = [e for p in logs.get_paginator("filter_log_events").paginate(logGroupName=name, PaginationConfig={"PageSize": 99}) for e in p["events"]]
+assert [e["message"] for e in events] == ["event %d \u00e9 \u2603 \"q\"" % i for i in range(250)]
+assert len({e["eventId"] for e in events}) == 250 and all(len(e["eventId"]) == 56 for e in events)
+assert len(logs.get_log_events(logGroupName=name, logStreamName="s", limit=10)["events"]) == 10
+
+gw = s.client("apigateway")
+api = gw.get_rest_apis()["items"][0]
+assert api["id"] == "abc123" and api["createdDate"].year == 2025, api
+resources = [r for p in gw.get_paginator("get_resources").paginate(restApiId="abc123", embed=["methods"], PaginationConfig={"PageSize": 2}) for r in p["items"]]
+assert [r["path"] for r in resources] == ["/", "/files", "/files/{path+}", "/pets", "/pets/{id}"], resources
+assert resources[4]["resourceMethods"]["GET"]["authorizationType"] == "AWS_IAM"
+stage = gw.get_stages(restApiId="abc123")["item"][0]
+assert stage["methodSettings"]["*/*"]["dataTraceEnabled"] is True, stage
+export = gw.get_export(restApiId="abc123", stageName="prod", exportType="oas30", parameters={"extensions": "apigateway"}, accepts="application/json")
+assert b'"openapi": "3.0.1"' in export["body"].read() and export["contentType"] == "application/json"
+assert code(gw.get_rest_api, restApiId="none") == "NotFoundException"
+
+v2 = s.client("apigatewayv2")
+assert v2.get_apis()["Items"][0]["ProtocolType"] == "HTTP"
+assert [r["RouteKey"] for p in v2.get_paginator("get_routes").paginate(ApiId="http01", PaginationConfig={"PageSize": "1"}) for r in p["Items"]] == ["GET /items/{id}", "$default"]
+assert v2.get_apis()["Items"][0]["CreatedDate"].year >= 2024
+assert code(v2.get_api, ApiId="none") == "NotFoundException"
+assert code(s.client("organizations").list_accounts) == "AccessDeniedException"
+print("ok")
+`
+
+func TestBoto3(t *testing.T) {
+	t.Parallel()
+	tool := findTool(t, "python3")
+	if err := exec.CommandContext(t.Context(), tool, "-c", "import boto3").Run(); err != nil {
+		t.Skipf("boto3 is missing from %s: %v", tool, err)
+	}
+	_, env := foreignWorld(t)
+	cmd := exec.CommandContext(t.Context(), tool, "-c", boto3Script)
+	cmd.Env = env
+	if out, err := cmd.CombinedOutput(); err != nil || !bytes.HasSuffix(bytes.TrimSpace(out), []byte("ok")) {
+		t.Errorf("boto3: %v\n%s", err, out)
+	}
+}

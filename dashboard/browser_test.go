@@ -1,0 +1,276 @@
+//go:build browser
+
+package dashboard_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+
+	"github.com/gatehouse-project/gatehouse/api/apitest"
+	"github.com/gatehouse-project/gatehouse/identity"
+)
+
+// browser is a tab of a headless Chromium that remembers what its console said.
+type browser struct {
+	t   *testing.T
+	ctx context.Context //nolint:containedctx // chromedp keeps the tab in it.
+
+	mu       sync.Mutex
+	problems []string
+}
+
+var chromiumNames = []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable"}
+
+// startBrowser starts a Chromium of its own, or skips the test where there is none.
+func startBrowser(t *testing.T) *browser {
+	t.Helper()
+	var path string
+	for _, name := range chromiumNames {
+		if p, err := exec.LookPath(name); err == nil {
+			path = p
+			break
+		}
+	}
+	if path == "" {
+		t.Skipf("no Chromium: none of %s is installed", strings.Join(chromiumNames, ", "))
+	}
+	alloc, cancel := chromedp.NewExecAllocator(t.Context(), append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(t.TempDir()),
+		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
+		chromedp.Env("TZ=America/New_York"), chromedp.WSURLReadTimeout(time.Minute))...)
+	t.Cleanup(cancel)
+	tab, cancelTab := chromedp.NewContext(alloc)
+	t.Cleanup(cancelTab)
+	ctx, cancelAll := context.WithTimeout(tab, 4*time.Minute)
+	b := &browser{t: t, ctx: ctx}
+	b.do()
+	heard := make(chan struct{})
+	console := chromedp.Console(ctx)
+	go func() {
+		defer close(heard)
+		for m, err := range console {
+			if err != nil {
+				return
+			}
+			if m.Type == chromedp.ConsoleWarning || m.Type == chromedp.ConsoleError || m.Type == chromedp.ConsoleException {
+				b.mu.Lock()
+				b.problems = append(b.problems, fmt.Sprintf("%s %s %s", m.Type, m.Text, m.URL))
+				b.mu.Unlock()
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		cancelAll()
+		<-heard
+	})
+	return b
+}
+
+func (b *browser) do(steps ...chromedp.Action[chromedp.Void]) {
+	b.t.Helper()
+	if err := chromedp.Do(b.ctx, steps...); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// run evaluates a script for what it does.
+func (b *browser) run(script string) {
+	b.t.Helper()
+	b.do(chromedp.Evaluate[chromedp.Void](script))
+}
+
+func eval[T any](b *browser, script string) T {
+	b.t.Helper()
+	v, err := chromedp.Run(b.ctx, chromedp.Evaluate[T](script, chromedp.EvalAwaitPromise))
+	if err != nil {
+		b.t.Fatalf("%s: %v", script, err)
+	}
+	return v
+}
+
+// until waits for a script to be true.
+func (b *browser) until(what, script string) {
+	b.t.Helper()
+	deadline := time.Now().Add(30 * time.Second)
+	for {
+		ok, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool](script))
+		if err == nil && ok {
+			return
+		}
+		if errors.Is(err, context.Canceled) || time.Now().After(deadline) {
+			b.t.Fatalf("%s: not so within 30 seconds (%s; %v)", what, script, err)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+func (b *browser) quiet() {
+	b.t.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, p := range b.problems {
+		b.t.Errorf("the console says: %s", p)
+	}
+}
+
+func key(k string) chromedp.Action[chromedp.Void] { return chromedp.KeyEvent(k) }
+
+func TestBrowserNumbersChangeWithoutReload(t *testing.T) {
+	w := apitest.Rich(time.Now())
+	srv := product(t, w, time.Now, identity.Viewer)
+	b := startBrowser(t)
+	b.do(chromedp.Navigate(srv.URL + "/"))
+	b.until("the stream is open", `document.querySelector("#link").dataset.state === "live"`)
+	b.run(`window.same = true`)
+	w.Change(func(w *apitest.World) {
+		w.Status.OpenCalls, w.Status.Lag = 4321, 3*time.Hour+25*time.Minute
+	})
+	b.until("open calls change", `document.querySelector('[data-live="open_calls:int"]').textContent === "4,321"`)
+	b.until("lag changes", `document.querySelector('[data-live="lag_seconds:seconds"]').textContent === "3 h 25 min"`)
+
+	b.run(`window.first = document.querySelector("#newest tbody tr").dataset.key`)
+	w.Change(func(w *apitest.World) {
+		d := *w.Details[0]
+		d.ID, d.Route, d.FirstSeen = "fresh", "/just/now", time.Now()
+		w.Details = append(w.Details, &d)
+	})
+	b.until("a new row waits", `document.querySelector('[data-waiting="newest"]').textContent === "1 new" && !document.querySelector('[data-waiting="newest"]').hidden`)
+	if !eval[bool](b, `document.querySelector("#newest tbody tr").dataset.key === window.first && window.same`) {
+		t.Error("rows moved before the reader asked for them")
+	}
+	b.do(chromedp.Click(`[data-waiting="newest"]`))
+	b.until("the new row is shown", `document.querySelector("#newest tbody tr").dataset.key === "fresh"`)
+	if !eval[bool](b, `window.same === true`) {
+		t.Error("the page was loaded again")
+	}
+	b.quiet()
+}
+
+func TestBrowserFilterAndKeyboard(t *testing.T) {
+	srv := product(t, apitest.Rich(time.Now()), time.Now, identity.Viewer)
+	b := startBrowser(t)
+	b.do(chromedp.EmulateViewport(1280, 900), chromedp.Navigate(srv.URL+"/inventory"))
+	if rows := eval[int](b, `document.querySelectorAll("#endpoints tbody tr").length`); rows != 20 {
+		t.Fatalf("%d rows without a filter", rows)
+	}
+	b.run(`{ const s = document.querySelector("[name=type]"); s.value = "WEBSOCKET"; s.dispatchEvent(new Event("change", {bubbles: true})); }`)
+	b.until("the filter narrows rows", `document.querySelectorAll("#endpoints tbody tr").length === 3`)
+	if address := eval[string](b, `location.href`); address != srv.URL+"/inventory?type=WEBSOCKET" {
+		t.Errorf("the address is %s", address)
+	}
+	b.do(key("/"))
+	b.until("/ focuses search", `document.activeElement.id === "search"`)
+	b.do(key("\x1b"))
+	b.until("esc leaves search", `document.activeElement.id !== "search"`)
+	b.do(key("j"), key("j"), key("k"), key("j"))
+	b.until("j and k move", `[...document.querySelectorAll("#endpoints tbody tr")].findIndex((r) => r.classList.contains("at")) === 1`)
+	want := eval[string](b, `document.querySelector("tr.at a").href`)
+	b.do(key("\r"))
+	b.until("enter opens", `location.href === `+fmt.Sprintf("%q", want))
+	b.until("the page is live", `document.querySelector("[data-back]") !== null && document.querySelector("#link").dataset.state === "live"`)
+	b.do(key("\x1b"))
+	b.until("esc goes back to the list as it was filtered", `location.href === "`+srv.URL+`/inventory?type=WEBSOCKET"`)
+	b.quiet()
+}
+
+func TestBrowserTheme(t *testing.T) {
+	srv := product(t, apitest.Rich(time.Now()), time.Now, identity.Viewer)
+	b := startBrowser(t)
+	background := `getComputedStyle(document.documentElement).backgroundColor`
+	b.do(chromedp.Navigate(srv.URL + "/"))
+	b.do(chromedp.Click(`.theme [value="light"]`))
+	light := eval[string](b, background)
+	b.do(chromedp.Click(`.theme [value="dark"]`))
+	dark := eval[string](b, background)
+	if light == dark {
+		t.Errorf("light and dark have one background, %s", light)
+	}
+	b.do(chromedp.Reload())
+	if kept := eval[string](b, background); kept != dark {
+		t.Errorf("after a reload the background is %s, not %s", kept, dark)
+	}
+	b.quiet()
+}
+
+var pages = []string{"/", "/inventory", "/inventory?type=REST&method=GET", "/inventory?q=nothing-like-this", "/sources", "/estate", "/nothing"}
+
+// TestBrowserNothingOverflowsOrComplains opens every page in every world, wide
+// and narrow. With GATEHOUSE_SCREENS it also leaves pictures of them in that
+// folder, light and dark.
+func TestBrowserNothingOverflowsOrComplains(t *testing.T) {
+	now := time.Now()
+	dir := os.Getenv("GATEHOUSE_SCREENS")
+	worlds := map[string]*apitest.World{"rich": apitest.Rich(now), "empty": apitest.Empty(now), "attacked": apitest.Attacked(now)}
+	broken := apitest.Rich(now)
+	broken.Err = errors.New("disk full")
+	worlds["broken"] = broken
+	for name, w := range worlds {
+		t.Run(name, func(t *testing.T) {
+			srv := product(t, w, time.Now, identity.Viewer)
+			b := startBrowser(t)
+			addresses := pages
+			if len(w.Details) > 0 {
+				addresses = append(slices.Clip(addresses), "/inventory/"+w.Details[2].ID, "/inventory/"+w.Details[9].ID)
+			}
+			for _, width := range []int64{1280, 390} {
+				if b.do(chromedp.EmulateViewport(width, 900)); width < 500 {
+					b.do(chromedp.EmulateViewport(width, 900, chromedp.EmulateMobile))
+				}
+				for i, address := range addresses {
+					b.do(chromedp.Navigate(srv.URL + address))
+					if over := eval[int](b, `Math.max(document.documentElement.scrollWidth, innerWidth) - `+strconv.FormatInt(width, 10)); over > 0 {
+						t.Errorf("%s at %d px is %d px too wide", address, width, over)
+					}
+					if shift := eval[float64](b, layoutShift); shift > .01 {
+						t.Errorf("%s at %d px shifts by %g", address, width, shift)
+					}
+					for _, theme := range []string{"light", "dark"} {
+						if dir == "" {
+							break
+						}
+						b.run(`document.documentElement.dataset.theme = "` + theme + `"`)
+						b.shoot(filepath.Join(dir, fmt.Sprintf("%s-%d-%d-%s.png", name, i, width, theme)))
+					}
+				}
+			}
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			for _, p := range b.problems {
+				// The pages of this list that answer 404 and 503 are meant to.
+				if !strings.Contains(p, "status of 404") && !strings.Contains(p, "status of 503") {
+					t.Errorf("the console says: %s", p)
+				}
+			}
+		})
+	}
+}
+
+func (b *browser) shoot(file string) {
+	b.t.Helper()
+	png, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
+	if err == nil {
+		err = os.WriteFile(file, png, 0o600)
+	}
+	if err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// layoutShift sums what the browser saw move after it was first drawn.
+const layoutShift = `new Promise((done) => {
+	let sum = 0;
+	new PerformanceObserver((list) => { for (const e of list.getEntries()) sum += e.value; }).observe({type: "layout-shift", buffered: true});
+	setTimeout(() => done(sum), 100);
+})`

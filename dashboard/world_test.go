@@ -1,0 +1,38 @@
+package dashboard_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-project/gatehouse/api"
+	"github.com/gatehouse-project/gatehouse/api/apitest"
+	"github.com/gatehouse-project/gatehouse/dashboard"
+	"github.com/gatehouse-project/gatehouse/identity"
+)
+
+const token = "a-token-that-is-long-enough-for-tests"
+
+// product puts the faces together as the product does: the guard before the API
+// and the pages.
+func product(t *testing.T, w *apitest.World, clock func() time.Time, anonymous identity.Role) *httptest.Server {
+	t.Helper()
+	pages := dashboard.Options{
+		Inventory: w, Health: w.Health, Estate: w.Estate, Clock: clock, Version: "1.2.3",
+	}
+	rest := api.New(api.Options{Inventory: w, Health: w.Health, Estate: w.Estate, Clock: clock, Version: "1.2.3", Tick: 100 * time.Millisecond})
+	guard, err := identity.New(identity.Options{Token: token, Anonymous: anonymous, SignIn: dashboard.SignIn(pages)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/api/", rest)
+	mux.Handle("/", dashboard.New(pages))
+	srv := httptest.NewServer(guard.Handler(mux))
+	t.Cleanup(func() {
+		srv.CloseClientConnections()
+		srv.Close()
+	})
+	return srv
+}

@@ -1,0 +1,552 @@
+package transaction
+
+import (
+	"slices"
+	"strings"
+)
+
+// builder is the scratch room for building transactions, used again for each.
+type builder struct {
+	record record
+	pairs  []pair
+}
+
+// built is a call and all that hangs on it, made in one piece.
+type built struct {
+	call        Call
+	transaction Transaction
+	request     Request
+	response    Response
+	integration Integration
+	caller      Caller
+	authorizer  Authorizer
+	err         Error
+	log         Log
+	latencies   [3]int64
+	sources     [3]Source
+	parts       [2]Part
+	digests     [20]uint64
+}
+
+// draft is a transaction while its lines are read.
+type draft struct {
+	*built
+	a *Assembler
+	c *openCall
+
+	executed     int // index of the first event that shows that the authorizer is over
+	inAuthorizer bool
+	authorized   bool // an authorizer ran
+	lambda       bool // it was a Lambda authorizer
+	policyDenies bool
+	unauthorized bool
+	socket       bool
+	sawHeaders   bool
+	sawBody      bool
+	gatewayType  bool
+
+	status        int // the completion line's
+	defaultStatus int // where no line gives one
+	route         [4]string
+	principal     string // of the authorizer
+	apiKey        string // masked
+	apiID, stage  string // as the lines tell
+	forwardedFor  string
+	event         proxyEvent
+	times         [2]int64 // of the access record
+	gatewayBody   string
+	gatewayHeader string
+}
+
+// The places of route, best first.
+const (
+	routeAccess = iota
+	routeKeyLine
+	routeARN
+	routeEvent
+)
+
+var routeSources = [...]RouteSource{RouteFromAccessLog, RouteFromAPIKeyLine, RouteFromSourceARN, RouteFromProxyEvent}
+
+// build makes the transaction of a call from its events.
+func (a *Assembler) build(c *openCall, evicted bool) *Call {
+	sortEvents(c.events)
+	b := &built{}
+	d := draft{built: b, a: a, c: c, executed: -1}
+	t := &b.transaction
+	b.call = Call{Transaction: t, Newest: c.newest, Evicted: evicted}
+	t.Complete = c.ended
+	a.parts(b, c)
+
+	const over = 1<<lineStart | 1<<lineHTTPMethod | 1<<lineUsagePlan | 1<<lineKeyMethod | 1<<lineKey | 1<<lineRequestPath |
+		1<<lineQuery | 1<<lineRequestHeaders | 1<<lineRequestBody | 1<<lineUsageOK
+	if c.seen&over != 0 {
+		d.executed = slices.IndexFunc(c.events, func(h held) bool { return h.kind.in(over) })
+	}
+	d.authorized = c.seen&(1<<lineStartAuthorizer|1<<lineIdentity|1<<lineAuthorizerResult|1<<lineValidPolicy|1<<lineAuthorizerDone) != 0
+	events, delivered, lines := 0, false, false
+	for i := range c.events {
+		h := &c.events[i]
+		if i > 0 && h.digest == c.events[i-1].digest {
+			continue // the same event twice
+		}
+		events++
+		if h.kind == lineRecord {
+			continue
+		}
+		if h.delivery {
+			delivered = true
+		} else {
+			lines = true
+		}
+		d.line(i, h)
+	}
+	if c.hasAccess {
+		d.access(c.vars)
+	}
+	t.RequestID, t.ExtendedRequestID = c.rid, c.ext
+	t.Account, t.Region = c.stage.account, c.stage.region
+	t.APIID, t.Stage = pick(c.stage.api, d.apiID), pick(c.stage.name, d.stage)
+	d.finish()
+	t.ID = TransactionID(t.Account, t.Region, t.APIID, t.Stage, t.RequestID, t.ExtendedRequestID)
+	sources := b.sources[:0]
+	if lines {
+		sources = append(sources, SourceExecution)
+	}
+	if c.hasAccess {
+		sources = append(sources, SourceAccess)
+	}
+	if delivered {
+		sources = append(sources, SourceDelivery)
+	}
+	t.Sources = sources
+	first := &c.events[0]
+	b.log = Log{Group: first.feed.group.Name, FirstEventID: first.id, Events: events}
+	t.Log = &b.log
+	return &b.call
+}
+
+// parts lists which events of which feed made the call.
+func (a *Assembler) parts(b *built, c *openCall) {
+	parts := b.parts[:0]
+	digests := b.digests[:0]
+	if len(c.events) > len(b.digests) {
+		digests = make([]uint64, 0, len(c.events))
+	}
+	for i := range c.parts {
+		p := &c.parts[i]
+		from := len(digests)
+		for k := range c.events {
+			if c.events[k].feed == p.feed {
+				digests = append(digests, c.events[k].digest)
+			}
+		}
+		parts = append(parts, Part{Feed: p.feed, First: p.first, Newest: p.newest, Events: digests[from:len(digests):len(digests)]})
+	}
+	b.call.Parts = parts
+}
+
+// sortEvents puts events in order of time, and those of one millisecond in order
+// of their ids, which grow. Events without ids stay as they came.
+func sortEvents(events []held) {
+	for i := 1; i < len(events); i++ {
+		if compareEvents(&events[i], &events[i-1]) >= 0 {
+			continue
+		}
+		if len(events) > 64 {
+			slices.SortStableFunc(events, func(x, y held) int { return compareEvents(&x, &y) })
+			return
+		}
+		h := events[i]
+		k := i
+		for k > 0 && compareEvents(&h, &events[k-1]) < 0 {
+			events[k] = events[k-1]
+			k--
+		}
+		events[k] = h
+	}
+}
+
+func compareEvents(x, y *held) int {
+	switch {
+	case x.at < y.at:
+		return -1
+	case x.at > y.at:
+		return 1
+	}
+	return CompareEventIDs(x.id, y.id)
+}
+
+// CompareEventIDs orders the ids of events of one millisecond: as numbers, by
+// length and then by digits. An event without an id equals any other.
+func CompareEventIDs(x, y string) int {
+	switch {
+	case x == "" || y == "":
+		return 0
+	case len(x) != len(y):
+		return len(x) - len(y)
+	default:
+		return strings.Compare(x, y)
+	}
+}
+
+// line reads one line of the execution log. Between the start of the authorizer
+// and its end, the lines about an endpoint speak of the authorizer's function:
+// its request body holds the caller's token as it came, so nothing of them is
+// kept but how it went.
+func (d *draft) line(i int, h *held) {
+	const endpoint = 1<<lineEndpointURI | 1<<lineEndpointHeaders | 1<<lineEndpointBody | 1<<lineSending | 1<<lineReceived |
+		1<<lineEndpointResponseHeaders | 1<<lineEndpointResponseBody | 1<<lineEndpointRequestID
+	const failure = 1<<lineFailed | 1<<lineLambdaFailed
+	auth := d.inAuthorizer || i < d.executed || d.executed < 0 && d.authorized
+	if auth && h.kind.in(endpoint) {
+		d.authorizerEndpoint(h)
+		return
+	}
+	switch {
+	case h.kind.in(failure):
+		d.failed(h, d.inAuthorizer || i < d.executed && d.authorized || d.executed < 0 && d.authorized)
+	case h.kind <= lineDenied:
+		d.authorizerLine(h)
+	case h.kind <= lineKey && h.kind != lineHTTPMethod || h.kind == lineInvalidBody || h.kind == lineInvalidParameters:
+		d.inAuthorizer = false
+		d.planLine(h)
+	case h.kind >= lineSocketRoute:
+		d.socketLine(h)
+	case h.kind >= lineEndpointURI && h.kind <= lineEndpointResponseBody:
+		d.endpointLine(h)
+	default:
+		d.inAuthorizer = false
+		d.methodLine(h)
+	}
+}
+
+// authorizerEndpoint reads what the endpoint lines of the authorizer phase tell
+// of the authorizer.
+func (d *draft) authorizerEndpoint(h *held) {
+	d.lambda = true
+	if h.kind == lineReceived {
+		if _, latency, ok := received(h.text); ok {
+			d.latencies[2] = latency
+			d.authorizer.LatencyMS = &d.latencies[2]
+		}
+	}
+}
+
+func (d *draft) authorizerLine(h *held) {
+	switch h.kind {
+	case lineStartAuthorizer:
+		d.inAuthorizer = true
+		id, _, _ := strings.Cut(cutLabel(h.text, prefixStartAuthorizer), " ")
+		d.authorizer.ID = id
+	case lineAuthorizerResult:
+		d.lambda = true
+		d.policyDenies = strings.Contains(h.text, `"Deny"`)
+	case lineValidPolicy:
+		d.lambda = true
+		if _, principal, ok := strings.Cut(h.text, "principal: "); ok {
+			d.principal, _ = cutTruncated(principal)
+		}
+		d.outcome("allow")
+	case lineAuthorizerDone:
+		d.inAuthorizer = false
+		d.outcome("allow")
+	case lineUnauthorized:
+		d.inAuthorizer = false
+		d.unauthorized = true
+		d.authorizer.Outcome = "unauthorized"
+		d.fail("UNAUTHORIZED", h.text)
+		d.defaultStatus = 401
+	case lineAuthorizerError:
+		d.inAuthorizer = false
+		d.authorizer.Outcome = "error"
+		kind := "AUTHORIZER_CONFIGURATION_ERROR"
+		if strings.Contains(h.text[:min(len(h.text), 32)], "ailure") {
+			kind = "AUTHORIZER_FAILURE"
+		}
+		d.fail(kind, h.text)
+	case lineDenied:
+		if strings.HasPrefix(h.text, "Missing Authentication Token") {
+			d.fail("MISSING_AUTHENTICATION_TOKEN", h.text)
+			return
+		}
+		if d.authorized {
+			d.authorizer.Outcome = "deny"
+		}
+		d.fail("ACCESS_DENIED", h.text)
+	}
+}
+
+func (d *draft) outcome(o string) {
+	if d.authorizer.Outcome == "" {
+		d.authorizer.Outcome = o
+	}
+}
+
+// fail notes why the call failed. The first reason stands: what follows is its
+// consequence.
+func (d *draft) fail(kind, message string) {
+	if d.err.Type == "" {
+		d.err.Type = kind
+	}
+	if d.err.Message == "" {
+		message, cut := cutTruncated(message)
+		d.err.Message = d.a.redaction.body(strings.TrimSpace(message), cut)
+	}
+}
+
+// failed reads a line that says why the execution failed, of the method or, if
+// ofAuthorizer, of the authorizer.
+func (d *draft) failed(h *held, ofAuthorizer bool) {
+	head := h.text[:min(len(h.text), 200)]
+	configuration := strings.Contains(head, "configuration error")
+	if ofAuthorizer {
+		d.inAuthorizer = false
+		d.authorizer.Outcome = "error"
+		if configuration {
+			d.fail("AUTHORIZER_CONFIGURATION_ERROR", h.text)
+		} else {
+			d.fail("AUTHORIZER_FAILURE", h.text)
+		}
+		return
+	}
+	switch {
+	case configuration:
+		d.fail("API_CONFIGURATION_ERROR", h.text)
+	case strings.Contains(head, "timeout") || strings.Contains(head, "timed out"):
+		d.fail("INTEGRATION_TIMEOUT", h.text)
+	case strings.Contains(head, "model schema") || strings.Contains(head, "request body"):
+		d.fail("BAD_REQUEST_BODY", h.text)
+	default:
+		d.fail("INTEGRATION_FAILURE", h.text)
+	}
+	if _, id, ok := strings.Cut(h.text, "Lambda request id: "); ok && d.integration.RequestID == "" {
+		id, _, _ = strings.Cut(id, " ")
+		d.integration.RequestID = strings.TrimRight(id, ".")
+	}
+}
+
+// planLine reads the lines about the API key, the usage plan and the validation
+// of the request.
+func (d *draft) planLine(h *held) {
+	text, _ := cutTruncated(h.text)
+	switch h.kind {
+	case lineUsagePlan, lineUsageOK:
+		if _, key, ok := strings.Cut(text, "API Key"); ok {
+			key = strings.TrimLeft(key, ": ")
+			if key, _, ok = strings.Cut(key, " "); ok && isMasked(key) {
+				d.apiKey = key
+			}
+		}
+		if _, stage, ok := strings.Cut(text, "API Stage"); ok {
+			stage = strings.TrimLeft(stage, ": ")
+			if api, stage, ok := strings.Cut(stage, "/"); ok && isAPIID(api) {
+				d.apiID, d.stage = api, strings.TrimSpace(stage)
+			}
+		}
+	case lineKey:
+		if key := cutLabel(text, prefixKey); isMasked(key) {
+			d.apiKey = key
+		}
+	case lineKeyMethod:
+		head, _, _ := strings.Cut(text, "because")
+		if strings.Contains(head, "not authorized") || !strings.Contains(head, "authorized") {
+			d.fail("INVALID_API_KEY", text)
+		}
+		if _, key, ok := strings.Cut(head, "API Key "); ok {
+			if key, _, ok = strings.Cut(key, " "); ok && isMasked(key) {
+				d.apiKey = key
+			}
+		}
+		if _, method, ok := strings.Cut(text, "method '"); ok {
+			if method, route, ok := strings.Cut(method, " "); ok && strings.HasPrefix(route, "/") {
+				if end := strings.Index(route, "' "); end >= 0 {
+					d.route[routeKeyLine] = route[:end]
+				} else if route, ok := strings.CutSuffix(route, "'"); ok {
+					d.route[routeKeyLine] = route
+				}
+				d.transaction.Method = pick(d.transaction.Method, method)
+			}
+		}
+	case lineThrottled, lineQuota:
+		kind := "THROTTLED"
+		if h.kind == lineQuota {
+			kind = "QUOTA_EXCEEDED"
+		}
+		d.fail(kind, text)
+		d.defaultStatus = 429
+		if _, method, ok := strings.Cut(text, "HttpMethod "); ok {
+			method, _, _ = strings.Cut(method, ".")
+			d.transaction.Method = pick(d.transaction.Method, strings.TrimSpace(method))
+		}
+	case lineInvalidBody:
+		d.fail("BAD_REQUEST_BODY", text)
+		d.defaultStatus = 400
+	case lineInvalidParameters:
+		kind := "BAD_REQUEST_PARAMETERS"
+		if strings.Contains(text, " body") && !strings.Contains(text, "arameter") {
+			kind = "BAD_REQUEST_BODY"
+		}
+		d.fail(kind, text)
+		d.defaultStatus = 400
+	}
+}
+
+// methodLine reads the lines about the method itself: what the caller sent and
+// got.
+func (d *draft) methodLine(h *held) {
+	t := &d.transaction
+	switch h.kind {
+	case lineHTTPMethod:
+		text, cut := cutTruncated(h.text)
+		d.request.Truncated = d.request.Truncated || cut
+		method, path, ok := strings.Cut(cutLabel(text, prefixHTTPMethod), ", Resource Path: ")
+		t.Method = method
+		if ok {
+			t.Path = path
+		}
+	case lineRequestPath:
+		_, cut := cutTruncated(h.text)
+		d.request.Truncated = d.request.Truncated || cut
+	case lineQuery:
+		d.query(cutLabel(h.text, prefixQuery))
+	case lineRequestHeaders:
+		d.sawHeaders = true
+		var cut bool
+		d.request.Headers, cut = d.headers(cutLabel(h.text, prefixRequestHeaders), true)
+		d.request.Truncated = d.request.Truncated || cut
+	case lineRequestBody:
+		d.sawBody = true
+		body, cut := d.bodyOf(cutLabel(h.text, prefixRequestBody))
+		if body != "null" {
+			d.request.Body = body
+		}
+		d.request.Truncated = d.request.Truncated || cut
+	case lineResponseHeaders:
+		d.sawHeaders = true
+		var cut bool
+		d.response.Headers, cut = d.headers(cutLabel(h.text, prefixResponseHeaders), false)
+		d.response.Truncated = d.response.Truncated || cut
+	case lineResponseBody:
+		d.sawBody = true
+		var cut bool
+		d.response.Body, cut = d.bodyOf(cutLabel(h.text, prefixResponseBody))
+		d.response.Truncated = d.response.Truncated || cut
+	case lineGatewayType:
+		kind, status, _ := strings.Cut(cutLabel(h.text, prefixGatewayType), " with status code: ")
+		if kind = strings.TrimSpace(kind); kind != "" && !d.gatewayType {
+			d.err.Type, d.gatewayType = kind, true
+		}
+		if n, ok := leadingInt(status); ok && d.status == 0 {
+			d.status = int(n)
+		}
+	case lineGatewayHeaders:
+		d.gatewayHeader = cutLabel(h.text, prefixGatewayHeaders)
+	case lineGatewayBody:
+		d.gatewayBody = cutLabel(h.text, prefixGatewayBody)
+	case lineCompleted:
+		if n, ok := leadingInt(cutLabel(h.text, prefixCompleted)); ok {
+			d.status = int(n)
+		}
+	case lineEndpointRequestID:
+		if _, id, ok := strings.Cut(h.text, ":"); ok {
+			d.integration.RequestID = strings.TrimSpace(id)
+		}
+	}
+}
+
+// endpointLine reads the lines about the integration.
+func (d *draft) endpointLine(h *held) {
+	switch h.kind {
+	case lineEndpointURI:
+		uri, _ := cutTruncated(cutLabel(h.text, prefixEndpointURI))
+		d.integration.URI = strings.TrimSpace(uri)
+	case lineSending:
+		uri, _ := cutTruncated(cutLabel(h.text, prefixSending))
+		d.integration.URI = pick(d.integration.URI, strings.TrimSpace(uri))
+	case lineReceived:
+		status, latency, ok := received(h.text)
+		if status > 0 {
+			d.integration.Status = status
+		}
+		if ok {
+			d.latencies[1] = latency
+			d.integration.LatencyMS = &d.latencies[1]
+		}
+	case lineEndpointHeaders:
+		d.route[routeARN] = routeOfARN(h.text)
+	case lineEndpointBody:
+		d.event.read(cutLabel(h.text, prefixEndpointBody))
+		d.route[routeEvent] = d.event.resource
+	}
+}
+
+// received reads "Received response. Status: 200, Integration latency: 356 ms",
+// and the older form without a status.
+func received(text string) (status int, latency int64, ok bool) {
+	if _, s, found := strings.Cut(text, "Status: "); found {
+		if n, isNumber := leadingInt(s); isNumber && n < 1000 {
+			status = int(n)
+		}
+	}
+	if _, s, found := strings.Cut(text, "latency: "); found {
+		latency, ok = leadingInt(s)
+	}
+	return status, latency, ok
+}
+
+// bodyOf redacts a logged body.
+func (d *draft) bodyOf(text string) (body string, cut bool) {
+	if text, cut = cutTruncated(text); cut {
+		text = cutRune(text)
+	}
+	return d.a.redaction.body(text, cut), cut
+}
+
+// headers makes the map of a line's headers, redacted. Of the request's, it notes
+// what else they tell.
+func (d *draft) headers(text string, ofRequest bool) (m map[string][]string, cut bool) {
+	b := &d.a.scratch
+	b.pairs, cut = splitHeaders(b.pairs[:0], text)
+	if len(b.pairs) == 0 {
+		return nil, cut
+	}
+	m = make(map[string][]string, len(b.pairs))
+	values := make([]string, len(b.pairs))
+	for i, p := range b.pairs {
+		value := d.a.redaction.header(p.name, p.value, cut && i == len(b.pairs)-1)
+		values[i] = value
+		if old, twice := m[p.name]; twice {
+			m[p.name] = append(old, value)
+		} else {
+			m[p.name] = values[i : i+1 : i+1]
+		}
+		if !ofRequest {
+			continue
+		}
+		switch p.name {
+		case "host":
+			d.transaction.Host = pick(d.transaction.Host, value)
+		case "user-agent":
+			d.transaction.UserAgent = pick(d.transaction.UserAgent, value)
+		case "x-forwarded-for":
+			d.forwardedFor = pick(d.forwardedFor, value)
+		}
+	}
+	return m, cut
+}
+
+func (d *draft) query(text string) {
+	b := &d.a.scratch
+	var cut bool
+	b.pairs, cut = splitQuery(b.pairs[:0], text)
+	d.request.Truncated = d.request.Truncated || cut
+	if len(b.pairs) == 0 {
+		return
+	}
+	m := make(map[string][]string, len(b.pairs))
+	for i, p := range b.pairs {
+		m[p.name] = append(m[p.name], d.a.redaction.parameter(p.name, p.value, cut && i == len(b.pairs)-1))
+	}
+	d.transaction.Query = m
+}
