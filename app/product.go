@@ -154,10 +154,16 @@ func (p *product) health() func() collect.Health {
 // collecting is the service that collects until its context is done.
 func (p *product) collecting() service {
 	return service{"collecting", func(ctx context.Context) error {
-		if err := p.estate.wait(ctx, discoveryAtMost); err != nil {
+		l := newLease(p.store, p.log)
+		if err := l.take(ctx); err != nil {
 			return err
 		}
-		return p.collector.Run(ctx)
+		return l.hold(ctx, func(ctx context.Context) error {
+			if err := p.estate.wait(ctx, discoveryAtMost); err != nil {
+				return err
+			}
+			return p.collector.Run(ctx)
+		})
 	}}
 }
 

@@ -83,6 +83,9 @@ func judge(h *collect.Health, collecting bool, snap *estate.Snapshot) completene
 		c.Reasons = append(c.Reasons, plural(int(h.Totals.Unparsed), "event was not understood and is kept as unparsed", "events were not understood and are kept as unparsed"))
 	}
 	if t := snap.Totals(); t.StagesNotLogged > 0 {
+		if c.Class == "good" {
+			c.Word = "Complete, for what is logged"
+		}
 		c.Reasons = append(c.Reasons, count(t.StagesNotLogged)+" of "+plural(t.Stages, "stage is", "stages are")+" not logged: their calls cannot be seen at all")
 	}
 	return c

@@ -255,8 +255,8 @@ func following(s string, i int) byte {
 type badge struct{ Class, Shape, Word, Hint string }
 
 func methodOf(e transaction.APIType, method string) badge {
-	if e == transaction.WebSocket && method == "" {
-		return badge{Class: "m-ws", Word: "WS", Hint: "WebSocket route"}
+	if e == transaction.WebSocket { // the route key beside it tells the rest
+		return badge{Class: "m-ws", Word: "WS", Hint: strings.TrimSpace("WebSocket " + method)}
 	}
 	switch method {
 	case "GET", "HEAD", "OPTIONS":

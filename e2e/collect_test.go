@@ -219,6 +219,57 @@ func TestCollectStopsGracefully(t *testing.T) {
 	once(t, readFiles(t, dir), ids)
 }
 
+// Two collectors with one state: the second waits, and goes on where the first
+// was killed.
+func TestSecondCollectorWaits(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, awssim.Options{})
+	end := time.Now().Add(-30 * time.Second)
+	ids := w.fill(6_000, 2, end.Add(-10*time.Minute), end, 11)
+	dir := t.TempDir()
+	env := append(w.env("GATEHOUSE_STATE=sqlite:"+t.TempDir()+"/state.db", "GATEHOUSE_EXTERNAL_ID="+externalID,
+		"GATEHOUSE_START_FROM=20m", "GATEHOUSE_ROLE_ARNS="+w.readerARN()), quick()...)
+	first := start(t, env, "collect", "--sink", "file:"+dir)
+	eventually(t, 60*time.Second, func() error {
+		if countLines(t, dir) == 0 {
+			return fmt.Errorf("nothing delivered yet\n%s", tail(first.err.String()))
+		}
+		return nil
+	})
+	second := start(t, env, "collect", "--sink", "stdout:")
+	eventually(t, 20*time.Second, func() error {
+		if !strings.Contains(second.err.String(), "another process collects with this state") {
+			return fmt.Errorf("the second collector does not say that it waits\n%s", tail(second.err.String()))
+		}
+		return nil
+	})
+	if second.out.String() != "" {
+		t.Error("the second collector delivers while the first collects")
+	}
+	once := start(t, env, "collect", "--once", "--since", "1h", "--sink", "stdout:")
+	if code := once.exit(t, 20*time.Second); code != 1 || !strings.Contains(once.err.String(), "is held by") {
+		t.Errorf("--once beside a running collector: exit status %d\n%s", code, tail(once.err.String()))
+	}
+	first.signal(t, syscall.SIGKILL)
+	first.exit(t, 10*time.Second)
+	eventually(t, 60*time.Second, func() error {
+		seen := map[string]bool{}
+		for _, tx := range readFiles(t, dir) {
+			seen[tx.RequestID] = true
+		}
+		for l := range strings.Lines(second.out.String()) {
+			var tx transaction.Transaction
+			if json.Unmarshal([]byte(l), &tx) == nil {
+				seen[tx.RequestID] = true
+			}
+		}
+		if len(seen) < len(ids) {
+			return fmt.Errorf("%d of %d calls\n%s", len(seen), len(ids), tail(second.err.String()))
+		}
+		return nil
+	})
+}
+
 func TestCollectOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, awssim.Options{})

@@ -43,3 +43,9 @@ func isAccountID(text string) bool {
 func lastSegment(text string) string {
 	return text[strings.LastIndexByte(text, '/')+1:]
 }
+
+// lastPart returns the sixth part of an ARN.
+func lastPart(text string) string {
+	a, _ := cutARN(text)
+	return a.resource
+}

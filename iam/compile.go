@@ -181,7 +181,7 @@ func (s *statement) matchesResource(q *Query) bool {
 			}
 			text = q.route
 		}
-		matched, ok := r.match(text, q)
+		matched, ok := r.matchResource(text, q)
 		if s.notResource && (matched || !ok) {
 			return false
 		}

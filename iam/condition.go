@@ -2,7 +2,6 @@ package iam
 
 import (
 	"net/netip"
-	"strings"
 )
 
 // condition is one operator applied to one key, compiled.
@@ -64,36 +63,6 @@ func compileARN(text string, variables bool) (pattern, bool) {
 	}
 	valid := anchorARN(p.tokens)
 	return shapePattern(p.tokens), valid
-}
-
-// anchorARN keeps the wildcards of the first five parts inside their part: the
-// Arn operators compare the six parts one by one. It reports false for what is
-// not an ARN.
-func anchorARN(tokens []token) bool {
-	if len(tokens) == 0 || tokens[0].kind == tokenText && !strings.HasPrefix(tokens[0].text, "arn:") {
-		return false
-	}
-	colons := 0
-	for i := range tokens {
-		tokens[i].inside = colons < 5
-		if tokens[i].kind == tokenText {
-			colons += strings.Count(tokens[i].text, ":")
-		}
-	}
-	return colons >= 5
-}
-
-// matchARN compares an ARN with a value of an Arn operator.
-func (p *pattern) matchARN(s string, q *Query) (matched, ok bool) {
-	if p.shape != shapeVariables {
-		return p.match(s, q)
-	}
-	var room [16]token
-	tokens, ok := p.resolve(room[:0], q)
-	if !ok || !anchorARN(tokens) {
-		return false, false
-	}
-	return matchTokens(tokens, s), true
 }
 
 // holds reports whether the condition is met by the request.
@@ -212,7 +181,7 @@ func (c *condition) compare(v *operand, g *input, q *Query) (matched, ok bool) {
 		// A range of one IP version never holds an address of the other.
 		return v.ip.Contains(g.ip), true
 	case familyARN:
-		return v.text.matchARN(g.text, q)
+		return v.text.matchCondition(g.text, q)
 	default:
 		return v.text.match(g.text, q)
 	}

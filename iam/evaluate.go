@@ -235,8 +235,9 @@ func (e *evaluation) combine(s side, mandatory bool) bool {
 	own := e.require
 	switch who.Kind {
 	case PrincipalAnonymous, PrincipalService, PrincipalProvider:
-		// They have no account whose policies could allow.
-		ok := own(LayerResource, g != 0)
+		// They have no policies of their own to which the account of an identity
+		// provider could delegate; a Deny for that account does reach them.
+		ok := own(LayerResource, g&^grantAccount != 0)
 		ok = own(LayerBoundary, s.boundary) && ok
 		return own(LayerSession, s.session) && ok
 	}

@@ -333,7 +333,7 @@ func (g *generator) statement(w *world, kind string) object {
 	}
 	if kind != "resource" || w.action != "sts:AssumeRole" {
 		if g.chance(88) {
-			s["Resource"] = g.some(resources(w), 1, 2)
+			s["Resource"] = g.some(resources(w, kind), 1, 2)
 		} else {
 			// There, an incomplete ARN in NotResource fails to apply.
 			s["NotResource"] = g.some(completeResources(w), 1, 2)
@@ -362,8 +362,12 @@ func (g *generator) statement(w *world, kind string) object {
 	return s
 }
 
-func resources(w *world) []string {
+func resources(w *world, kind string) []string {
 	all := append(completeResources(w), "*", "*", w.resource)
+	// There, an incomplete ARN matches in some kinds of policy alone.
+	if kind != "identity" || !strings.HasPrefix(w.action, "execute-api") {
+		return all
+	}
 	parts := strings.SplitN(w.resource, ":", 6)
 	return append(all, strings.Join(parts[:3], ":"), strings.Join(parts[:4], ":")+":*")
 }
@@ -380,9 +384,11 @@ func completeResources(w *world) []string {
 	out := []string{
 		w.resource, head + base + "*", head + base + "*" + rest[len(rest)/2:], head + base + rest[:len(rest)/2] + "*",
 		"arn:*:" + parts[2] + ":*:*:" + base + "*", head + base + "other",
-		head + base + "${aws:username}/*", head + base + "${aws:PrincipalTag/team, 'blue'}*",
 	}
 	if len(rest) > 0 {
+		// There, a variable without a value in an ARN without separators does not
+		// keep NotResource from applying.
+		out = append(out, head+base+"${aws:username}/*", head+base+"${aws:PrincipalTag/team, 'blue'}*")
 		out = append(out, head+base+"?"+rest[1:], head+base+"?"+rest, head+base+rest+"?")
 	}
 	return out
@@ -461,8 +467,8 @@ var keyValues = map[string]map[string][]string{
 	"Date":   {"aws:CurrentTime": {"2026-01-02T03:04:05Z", "2026-01-02T05:04:05+02:00", "2026-01-02", "2025", "2025-06-01T00:00:00.000Z", "x"}},
 	"Bool":   {"aws:SecureTransport": {"true", "false", "False", "x"}},
 	"Binary": {"aws:PrincipalTag/team": {"QmluYXJ5", "QQ=="}},
-	// There, /0 matches one address, and a bare IPv6 address is compared as text.
-	"Ip":   {"aws:SourceIp": {"10.0.0.0/8", "10.0.0.1", "203.0.113.0/24", "203.0.113.9/32", "2001:db8::/32", "2001:db8::/127", "10.1.2.3/8", "x"}},
+	// There, /0 matches one address, and bare addresses are compared as text.
+	"Ip":   {"aws:SourceIp": {"10.0.0.0/8", "10.0.0.1/32", "203.0.113.0/24", "203.0.113.9/32", "2001:db8::/32", "2001:db8::/127", "10.1.2.3/8", "x"}},
 	"Null": {"aws:username": {"true", "false"}, "aws:SourceIp": {"true", "false"}, "aws:PrincipalTag/team": {"true", "false"}},
 }
 

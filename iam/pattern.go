@@ -200,20 +200,95 @@ func (p *pattern) match(s string, q *Query) (matched, ok bool) {
 	}
 }
 
+// matchResource is match for an entry of Resource, and matchCondition for a value
+// of an Arn operator, in which no wildcard crosses a colon of the first five
+// parts. A variable without a value leaves open only the part that it stands in:
+// if another part differs, that decides.
+func (p *pattern) matchResource(s string, q *Query) (matched, ok bool) {
+	if p.shape != shapeVariables {
+		return p.match(s, q)
+	}
+	var room [16]token
+	tokens, ok := p.resolve(room[:0], q)
+	if ok {
+		return matchTokens(tokens, s), true
+	}
+	return false, !matchTokens(openParts(tokens), s)
+}
+
+func (p *pattern) matchCondition(s string, q *Query) (matched, ok bool) {
+	if p.shape != shapeVariables {
+		return p.match(s, q)
+	}
+	var room [16]token
+	tokens, ok := p.resolve(room[:0], q)
+	if !ok {
+		tokens = openParts(tokens)
+	}
+	if !anchorARN(tokens) {
+		return false, false
+	}
+	matched = matchTokens(tokens, s)
+	return matched && ok, ok || !matched
+}
+
+// openParts lets what has no value be anything: in the first five parts a star
+// takes the variable's place, in the sixth it takes the place of the part.
+func openParts(tokens []token) []token {
+	resource, cut, colons := -1, 0, 0 // the token with the fifth colon, and where the sixth part starts in it
+	for i := range tokens {
+		switch t := &tokens[i]; {
+		case t.kind == tokenVariable && colons < 5:
+			*t = token{kind: tokenStar, inside: true}
+		case t.kind == tokenVariable:
+			tokens[resource].text = tokens[resource].text[:cut]
+			return append(tokens[:resource+1], token{kind: tokenStar})
+		case t.kind == tokenText && colons < 5:
+			for j := range len(t.text) {
+				if t.text[j] == ':' {
+					if colons++; colons == 5 {
+						resource, cut = i, j+1
+						break
+					}
+				}
+			}
+		}
+	}
+	return tokens
+}
+
+// anchorARN keeps the wildcards of the first five parts inside their part: the
+// Arn operators compare the six parts one by one. It reports false for what is
+// not an ARN.
+func anchorARN(tokens []token) bool {
+	if len(tokens) == 0 || tokens[0].kind == tokenText && !strings.HasPrefix(tokens[0].text, "arn:") {
+		return false
+	}
+	colons := 0
+	for i := range tokens {
+		tokens[i].inside = colons < 5
+		if tokens[i].kind == tokenText {
+			colons += strings.Count(tokens[i].text, ":")
+		}
+	}
+	return colons >= 5
+}
+
 // resolve puts values in the place of variables. A value is text: a wildcard in
-// it stands for itself.
-func (p *pattern) resolve(into []token, q *Query) ([]token, bool) {
+// it stands for itself. What has no value is left, and ok is false.
+func (p *pattern) resolve(into []token, q *Query) (tokens []token, ok bool) {
+	ok = true
 	for _, t := range p.tokens {
 		if t.kind == tokenVariable {
-			value, ok := q.variable(&t)
-			if !ok {
-				return nil, false
+			if value, has := q.variable(&t); has {
+				t = token{kind: tokenText, text: value}
+			} else {
+				ok = false
 			}
-			t = token{kind: tokenText, text: value}
 		}
 		into = append(into, t)
 	}
-	return into, true
+	return into, ok
 }
 
 // equalFold is match for a pattern without wildcards, in any case of letters.

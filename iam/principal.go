@@ -144,7 +144,7 @@ const (
 type principalEntry struct {
 	kind entryKind
 	text string // the whole entry, or the account of an account
-	// role and account of a role ARN
+	// of a role or a user
 	account, partition, name string
 }
 
@@ -154,7 +154,8 @@ const (
 	entryEveryone entryKind = iota
 	entryAccount
 	entryRole
-	entryExact   // a user, session, root or federated user
+	entryUser
+	entryExact   // a session or federated user
 	entryOutside // a service or an identity provider
 	entryNever   // forms that AWS does not store, unique ids of deleted principals
 )
@@ -195,7 +196,9 @@ func compileAWS(text string) principalEntry {
 		return principalEntry{kind: entryAccount, text: p.Account, partition: p.Partition}
 	case PrincipalRole:
 		return principalEntry{kind: entryRole, text: text, account: p.Account, partition: p.Partition, name: p.Name}
-	case PrincipalUser, PrincipalRoleSession, PrincipalFederatedUser:
+	case PrincipalUser:
+		return principalEntry{kind: entryUser, text: text, account: p.Account, partition: p.Partition, name: strings.TrimPrefix(lastPart(text), "user/")}
+	case PrincipalRoleSession, PrincipalFederatedUser:
 		return principalEntry{kind: entryExact, text: text}
 	default:
 		return principalEntry{kind: entryNever}
@@ -208,8 +211,7 @@ func (e *principalEntry) names(who *Principal) grant {
 	case entryEveryone:
 		return grantEveryone
 	case entryAccount:
-		// An identity provider belongs to an account but is not of it.
-		if e.text == who.Account && who.Kind != PrincipalProvider && (e.partition == "" || e.partition == who.Partition) {
+		if e.text == who.Account && (e.partition == "" || e.partition == who.Partition) {
 			return grantAccount
 		}
 	case entryRole:
@@ -224,6 +226,16 @@ func (e *principalEntry) names(who *Principal) grant {
 			if e.name == who.Name && e.account == who.Account && e.partition == who.Partition {
 				return grantRole
 			}
+		}
+	case entryUser:
+		if e.text == who.ARN {
+			return grantItself
+		}
+		// The ARN of a federated user does not tell whose session it is; best
+		// evidence (the oracle): the user's of the same name. What the user is
+		// granted is limited as what a role is.
+		if who.Kind == PrincipalFederatedUser && e.name == who.Name && e.account == who.Account && e.partition == who.Partition {
+			return grantRole
 		}
 	case entryExact:
 		if e.text == who.ARN {

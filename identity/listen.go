@@ -21,7 +21,7 @@ func CheckListen(addr string, oidcConfigured bool) error {
 	if host == "" {
 		host = "every address of this machine"
 	}
-	return fmt.Errorf("refusing to listen on %s (%q) without sign-in: configure OIDC, or listen on 127.0.0.1 and reach it by a tunnel such as ssh -L or kubectl port-forward", host, addr)
+	return fmt.Errorf("refusing to listen on %s (%q): people are told apart by the admin token alone (sign-in by OIDC is not in this version); listen on 127.0.0.1 and reach it by a tunnel such as ssh -L or kubectl port-forward", host, addr)
 }
 
 // isLoopback reports whether host, as it stands in an address or a Host header

@@ -35,9 +35,14 @@ func TestClassify(t *testing.T) {
 		depth   int
 		want    form
 	}{
-		{"2010-04-01", 0, formFixed}, {"2010-04-01", 1, formValue},
-		{"1.0", 0, formFixed}, {"2.0", 1, formFixed}, {"2.0", 2, formValue},
-		{"10.0.0.1", 0, formValue}, {"v2", 0, formFixed}, {"42", 0, formValue},
+		{"2010-04-01", 0, formFixed},
+		{"2010-04-01", 1, formValue},
+		{"1.0", 0, formFixed},
+		{"2.0", 1, formFixed},
+		{"2.0", 2, formValue},
+		{"10.0.0.1", 0, formValue},
+		{"v2", 0, formFixed},
+		{"42", 0, formValue},
 	} {
 		if got := classify(c.segment, c.depth); got != c.want {
 			t.Errorf("classify(%q) as segment %d = %d; want %d", c.segment, c.depth, got, c.want)

@@ -208,10 +208,14 @@ func isNameByte(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_'
 }
 
+// maxMatched is the longest line that is fitted to a format: finding where values
+// end may need several tries, and no access record is so long.
+const maxMatched = 64 << 10
+
 // match takes text apart by the format and gives the variables to r. It gives
 // nothing where the text does not fit.
 func (f *AccessFormat) match(r *record, text string) bool {
-	if f.json != nil || len(f.segments) == 0 {
+	if f.json != nil || len(f.segments) == 0 || len(text) > maxMatched {
 		return false
 	}
 	first := f.segments[0].literal

@@ -136,6 +136,11 @@ func (a *Assembler) settle(c *openCall, f *Feed, s *stage) {
 	f.link(c.stage)
 }
 
+// maxSharing is how many of the open calls under one id are looked at, the
+// youngest first: a caller that uses one id for thousands of calls at a time must
+// not cost the square of them.
+const maxSharing = 128
+
 // find returns the open call that an execution line belongs to, or nil if it
 // begins another one.
 func (a *Assembler) find(id string, s *stage, stream string, h *held) *openCall {
@@ -144,7 +149,7 @@ func (a *Assembler) find(id string, s *stage, stream string, h *held) *openCall 
 		return a.findExtended(head, id, s, h)
 	}
 	var other *openCall
-	for c := head; c != nil; c = c.next {
+	for c, n := head, 0; c != nil && n < maxSharing; c, n = c.next, n+1 {
 		if !c.stage.compatible(s) {
 			continue
 		}
@@ -169,7 +174,7 @@ func (a *Assembler) find(id string, s *stage, stream string, h *held) *openCall 
 func (a *Assembler) findExtended(head *openCall, id string, s *stage, h *held) *openCall {
 	ext := strings.TrimSpace(cutLabel(h.text, prefixExtendedID))
 	var fresh *openCall
-	for c := head; c != nil; c = c.next {
+	for c, n := head, 0; c != nil && n < maxSharing; c, n = c.next, n+1 {
 		if !c.stage.compatible(s) {
 			continue
 		}
@@ -198,10 +203,7 @@ func (a *Assembler) findExtended(head *openCall, id string, s *stage, h *held) *
 func (a *Assembler) rekey(c *openCall, id string) {
 	a.unindex(c)
 	c.key = id
-	if c.next = a.index[id]; c.next != nil {
-		c.shared, c.next.shared = true, true
-	}
-	a.index[id] = c
+	a.chain(c)
 	a.extend(c)
 }
 
@@ -313,7 +315,7 @@ func (f *Feed) addAccess(ev *Event, message string, r *record) Disposition {
 // extended request id.
 func (a *Assembler) findForRecord(key, rid, ext string, s *stage, h *held) *openCall {
 	var fresh *openCall
-	for c := a.index[key]; c != nil; c = c.next {
+	for c, n := a.index[key], 0; c != nil && n < maxSharing; c, n = c.next, n+1 {
 		if !c.stage.compatible(s) {
 			continue
 		}

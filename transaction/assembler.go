@@ -246,10 +246,7 @@ func (a *Assembler) start(key string, s *stage, stream string) *openCall {
 	}
 	a.seq++
 	c.key, c.stage, c.stream, c.seq = key, s, stream, a.seq
-	if c.next = a.index[key]; c.next != nil {
-		c.shared, c.next.shared = true, true
-	}
-	a.index[key] = c
+	a.chain(c)
 	a.enlist(c)
 	c.due = math.MaxInt64
 	s.push(c)
@@ -393,15 +390,22 @@ func (a *Assembler) finish(c *openCall, evicted bool) {
 	a.out = append(a.out, c)
 }
 
+// chain puts a call before the others under its key.
+func (a *Assembler) chain(c *openCall) {
+	if c.next = a.index[c.key]; c.next != nil {
+		c.shared, c.next.shared = true, true
+		c.next.prev = c
+	}
+	a.index[c.key] = c
+}
+
 func (a *Assembler) unindex(c *openCall) {
-	head := a.index[c.key]
-	switch {
-	case head != c:
-		for head.next != c {
-			head = head.next
-		}
-		head.next = c.next
-	default:
+	if c.next != nil {
+		c.next.prev = c.prev
+	}
+	if c.prev != nil {
+		c.prev.next = c.next
+	} else {
 		// The map keeps the first key it was given, and with it the message that
 		// the key is a part of; deleting lets go of both.
 		delete(a.index, c.key)
@@ -409,7 +413,7 @@ func (a *Assembler) unindex(c *openCall) {
 			a.index[c.next.key] = c.next
 		}
 	}
-	c.next = nil
+	c.next, c.prev = nil, nil
 	if c.inExtended {
 		a.unextend(c)
 	}

@@ -132,6 +132,8 @@ func beginsHeader(header knownHeader, value, name, lower, rest string) bool {
 
 // isOpen reports whether value ends inside quotes or parentheses.
 func isOpen(value string) bool {
+	// A quote that was opened long ago was rather never closed.
+	value = value[max(0, len(value)-1024):]
 	if strings.IndexByte(value, '"') >= 0 && strings.Count(value, `"`)%2 == 1 {
 		return true
 	}
@@ -141,6 +143,7 @@ func isOpen(value string) bool {
 // isCookie reports whether what follows "name=" is a cookie's value with an
 // attribute.
 func isCookie(rest string) bool {
+	rest = rest[:min(len(rest), 4096)] // no cookie is longer
 	if end := strings.Index(rest, ", "); end >= 0 {
 		rest = rest[:end]
 	}

@@ -177,7 +177,8 @@ func (s *jsonScanner) stringValue(i int, callerWrote bool) (value string, end in
 			continue
 		}
 		if callerWrote && keyEnd > 0 && (strings.Contains(s.text[keyEnd:], s.text[next:keyEnd+1]) || !s.memberEnds(keyEnd+1)) {
-			if s.record.steps++; s.record.steps > maxSteps {
+			// Looking for the key again costs the length of the rest.
+			if s.record.steps += 1 + (len(s.text)-keyEnd)>>8; s.record.steps > maxSteps {
 				return s.text[from:], len(s.text), false
 			}
 			continue

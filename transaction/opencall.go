@@ -42,7 +42,7 @@ type openCall struct {
 	seq           uint64
 	ticket        uint64
 
-	next           *openCall // the next older call under the same key
+	next, prev     *openCall // the next older and younger call under the same key
 	older, younger *openCall
 	call           *Call
 

@@ -130,17 +130,19 @@ func endsParameter(c byte) bool {
 
 // redactUserinfo takes the password out of URLs: scheme://user:password@host.
 func redactUserinfo(s string) string {
+	var out []byte
+	done := 0
 	for i := 0; ; {
 		n := strings.Index(s[i:], "://")
 		if n < 0 {
-			return s
+			break
 		}
 		i += n + 3
-		end := strings.IndexAny(s[i:], "/?# \"'<>")
-		if end < 0 {
-			end = len(s) - i
+		end := i
+		for end < len(s) && end-i < 512 && !endsAuthority(s[end]) {
+			end++
 		}
-		at := strings.LastIndexByte(s[i:i+end], '@')
+		at := strings.LastIndexByte(s[i:end], '@')
 		if at < 0 {
 			continue
 		}
@@ -148,8 +150,22 @@ func redactUserinfo(s string) string {
 		if colon < 0 || colon+1 == at || s[i+colon+1:i+at] == Redacted {
 			continue
 		}
-		s = s[:i+colon+1] + Redacted + s[i+at:]
+		out = append(append(out, s[done:i+colon+1]...), Redacted...)
+		done = i + at
+		i = done
 	}
+	if out == nil {
+		return s
+	}
+	return string(append(out, s[done:]...))
+}
+
+func endsAuthority(c byte) bool {
+	switch c {
+	case '/', '?', '#', ' ', '"', '\'', '<', '>', '\n':
+		return true
+	}
+	return false
 }
 
 // members redacts the members of JSON by their names: also of JSON that is a
@@ -193,8 +209,13 @@ func (d *redaction) members(s string) string {
 		case named && strings.EqualFold(name, "value"):
 			secret = true
 		case strings.EqualFold(name, "name") || strings.EqualFold(name, "key") || strings.EqualFold(name, "field"):
-			from, to, _ := memberValue(s, value, level)
-			named = from < to && d.isSecret(s[from:to], placeBody)
+			// Only a string says a name; looking for the end of an object here
+			// would cost the length of the body for each.
+			from, to, quoted := value, value, false
+			if c := s[value]; c == '"' || c == '\\' {
+				from, to, quoted = memberValue(s, value, level)
+			}
+			named = quoted && from < to && d.isSecret(s[from:to], placeBody)
 			continue
 		}
 		if !secret {
@@ -327,6 +348,9 @@ func (d *redaction) elements(s string) string {
 	return string(append(out, s[done:]...))
 }
 
+// maxPartHeader is how far after a part's name its value begins at most.
+const maxPartHeader = 1024
+
 // formParts redacts the parts of a multipart form by their names. The header of
 // a part ends with an empty line, its value with the line of the boundary.
 func (d *redaction) formParts(s string) string {
@@ -347,8 +371,9 @@ func (d *redaction) formParts(s string) string {
 		if !d.isSecret(name, placeQuery) {
 			continue
 		}
-		from, skip := strings.Index(s[i:], "\n\r\n"), 3
-		if other := strings.Index(s[i:], "\n\n"); other >= 0 && (from < 0 || other < from) {
+		head := s[i:min(len(s), i+maxPartHeader)]
+		from, skip := strings.Index(head, "\n\r\n"), 3
+		if other := strings.Index(head, "\n\n"); other >= 0 && (from < 0 || other < from) {
 			from, skip = other, 2
 		}
 		if from < 0 {

@@ -78,7 +78,10 @@ func secretIn(s string, i, end int, cut bool) (from, to int, key bool) {
 		return 0, 0, false
 	}
 	// A token may follow another word after an underscore or a hyphen.
-	for k := 0; k+8 <= len(run); {
+	for k := 0; ; {
+		if len(run)-k < 16 {
+			break
+		}
 		if n, isKey := tokenAt(s, i+k, end, cut); n > 0 {
 			return i + k, n, isKey
 		}
@@ -99,7 +102,7 @@ func secretIn(s string, i, end int, cut bool) (from, to int, key bool) {
 
 // tokenAt tells where the token that begins at i ends, or 0 if there is none.
 func tokenAt(s string, i, end int, cut bool) (to int, key bool) {
-	t := s[i:end]
+	t := s[i:min(end, i+256)]
 	switch t[0] {
 	case 'e':
 		if !strings.HasPrefix(t, "eyJ") {
@@ -114,7 +117,7 @@ func tokenAt(s string, i, end int, cut bool) (to int, key bool) {
 			return end, false
 		}
 	case 'A':
-		if len(t) >= 16 && len(t) <= 128 && isUpperDigits(t) {
+		if len(t) <= 128 && isUpperDigits(t) {
 			for _, prefix := range [...]string{"AKIA", "ASIA", "ABIA", "ACCA"} {
 				if strings.HasPrefix(t, prefix) {
 					return end, true
@@ -182,6 +185,8 @@ func privateKey(s string, i int) (from, to int, key bool) {
 // redactSecretKeys takes out what may be secret access keys: forty characters of
 // base64.
 func redactSecretKeys(s string) string {
+	var out []byte
+	done := 0
 	for i := 0; i < len(s); {
 		if !isBase64Byte(s[i]) {
 			i++
@@ -191,18 +196,21 @@ func redactSecretKeys(s string) string {
 		for end < len(s) && isBase64Byte(s[end]) {
 			end++
 		}
-		// An equals sign or a slash may belong to what stands before.
+		// A slash may belong to what stands before.
 		from := i
 		for end-from > 40 && (s[from] == '/' || s[from] == '+') {
 			from++
 		}
 		if end-from == 40 {
-			s = s[:from] + Redacted + s[end:]
-			end = from + len(Redacted)
+			out = append(append(out, s[done:from]...), Redacted...)
+			done = end
 		}
 		i = end
 	}
-	return s
+	if out == nil {
+		return s
+	}
+	return string(append(out, s[done:]...))
 }
 
 func isBase64Byte(c byte) bool {
