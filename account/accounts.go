@@ -298,6 +298,7 @@ func finishBase(base aws.Config, cfg Config, opts Options) (aws.Config, error) {
 		base.HTTPClient = opts.HTTPClient
 	}
 	base.HTTPClient = sharedClient(base.HTTPClient)
+	base.Logger = sdkLog{opts.Logger}
 	attempts := opts.MaxAttempts
 	if attempts <= 0 {
 		attempts = base.RetryMaxAttempts

@@ -179,7 +179,6 @@ func readFormats(given []string) (formats, error) {
 type source struct {
 	name   string
 	reader *logfile.Reader
-	group  transaction.Group
 	batch  []transaction.Event // of one group and millisecond, by event id
 	groups []transaction.Group
 	ahead  bool
@@ -241,8 +240,8 @@ func (p *parser) fill(s *source) {
 					break
 				}
 				p.complain(s.name, err)
-				var record *logfile.RecordError
-				s.done = !errors.As(err, &record)
+				_, goesOn := errors.AsType[*logfile.RecordError](err)
+				s.done = !goesOn
 				continue
 			}
 			s.nextG, s.nextE, s.ahead = g, ev, true

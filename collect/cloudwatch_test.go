@@ -140,7 +140,6 @@ func TestCloudWatchOnABadDay(t *testing.T) {
 		{Kind: awssim.Status500, Operation: "FilterLogEvents", Every: 6, Times: 8},
 		{Kind: awssim.Throttle, Service: "logs", Every: 5, Times: 3},
 		{Kind: awssim.TokenInvalid, Every: 9, Times: 3},
-		{Kind: awssim.ExpireCredentials, Service: "logs", After: 10, Times: 1},
 	} {
 		c.sim.Inject(f)
 	}

@@ -580,6 +580,31 @@ func TestRequestIDsThatCollide(t *testing.T) {
 	})
 }
 
+func TestLateLineOfACallThatIsStillOpen(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l, d := newLogs(), newDisk()
+		lines := callLines(requestID(0))
+		body := "(" + requestID(0) + ") Endpoint response body before transformations: {}"
+		lines = append(lines[:6:6], append(strings.Split(strings.Repeat(body+"\n", 16), "\n")[:16], lines[6:]...)...)
+		for i, line := range lines {
+			at := time.Now().Add(time.Duration(i) * 25 * time.Second)
+			visible := at
+			if i == 3 {
+				visible = at.Add(2 * time.Minute)
+			}
+			l.put(groupName(0), "stream", line, at, visible)
+		}
+		r := start(t, collect.Config{}, (&process{disk: d, logs: l}).deps())
+		time.Sleep(40 * time.Minute)
+		r.stop(t)
+		wantCalls(t, d, "file", 1)
+		if b := d.books(); b.Late != 1 || b.Calls != 1 || b.Incomplete != 0 || !b.Balanced() {
+			t.Errorf("books: %+v", b)
+		}
+	})
+}
+
 func TestWhatIsNotKeptIsCounted(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -223,6 +223,11 @@ func (l *lane) finished(ctx context.Context, t task, began time.Time) {
 	g := t.group
 	l.recovered(ctx, g)
 	g.advance(t.pass, t.to)
+	if t.class == polls {
+		// A window that leaves a backlog is followed at once, and so is one that
+		// failed and may be tried again.
+		g.readings[t.pass].due = began.Add(l.c.cfg.PollInterval)
+	}
 	if t.pass == fast {
 		aged := min(g.readings[fast].next, began.Add(-l.c.cfg.Overlap).UnixMilli())
 		if g.readings[slow].next >= t.from {

@@ -201,7 +201,8 @@ func judge(err error) verdict {
 	if errors.As(err, &mender) {
 		v.mend = mender.Mend()
 	}
-	switch account.Classify(err) {
+	class := account.Classify(err)
+	switch class {
 	case account.Denied:
 		v.state, v.passing = stateDenied, false
 		if v.mend == "" {
@@ -222,7 +223,7 @@ func judge(err error) verdict {
 	}
 	// Credentials that cannot be had fail all groups in the same way: one
 	// warning and one back-off for all of them.
-	v.lane = errors.As(err, &chain)
+	v.lane = class == account.Expired || errors.As(err, &chain)
 	return v
 }
 

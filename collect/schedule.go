@@ -134,7 +134,6 @@ func (l *lane) pick(now time.Time) (t task, wait time.Duration, ok bool) {
 	g := best[c]
 	l.turn++
 	g.served, g.servedPass, g.busy = l.turn, tasks[c].pass, true
-	g.readings[g.servedPass].due = now.Add(l.c.cfg.PollInterval)
 	return tasks[c], 0, true
 }
 
@@ -197,8 +196,7 @@ func (l *lane) fastWindow(g *group, now time.Time) (t task, at time.Time, due bo
 	if horizon <= r.next {
 		return task{}, now.Add(time.Duration(r.next-horizon+1) * time.Millisecond), false
 	}
-	// A whole window that is already there is due at once: it is catching up.
-	if now.Before(r.due) && horizon-r.next < r.span {
+	if now.Before(r.due) {
 		return task{}, r.due, false
 	}
 	to := min(horizon, r.next+r.span)
@@ -223,6 +221,12 @@ func (l *lane) slowWindow(g *group, now time.Time) (t task, at time.Time, due bo
 	to := min(ripe, g.readings[fast].next)
 	interval := l.c.cfg.SlowInterval.Milliseconds()
 	closesUp := to == g.readings[fast].next && to > r.next
+	if low, ok := g.readings[fast].feed.Low(); ok && !closesUp && !l.c.crowded() {
+		// A late line of a call that is still open would begin a second one in
+		// the other assembler. It waits until the call is out, and is then known
+		// as late.
+		to = min(to, low-l.c.cfg.Idle.Milliseconds())
+	}
 	if to-r.next < interval && !closesUp && r.next >= r.goal {
 		// The fast reading may be what is waited for; it wakes the lane.
 		at = time.UnixMilli(r.next + interval).Add(overlap)

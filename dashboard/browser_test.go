@@ -185,6 +185,27 @@ func TestBrowserFilterAndKeyboard(t *testing.T) {
 	b.quiet()
 }
 
+func TestBrowserChartReadsAllLinesAtOneTime(t *testing.T) {
+	srv := product(t, apitest.Rich(time.Now()), time.Now, identity.Viewer)
+	b := startBrowser(t)
+	b.do(chromedp.EmulateViewport(1280, 900), chromedp.Navigate(srv.URL+"/?range=24h"))
+	b.until("the page is live", `document.querySelector("#link").dataset.state === "live"`)
+	const readout = `document.querySelector("[data-readout]").innerText`
+	before := eval[string](b, readout)
+	b.run(`{ const r = document.querySelectorAll(".hits rect[data-v]")[20]; r.dispatchEvent(new PointerEvent("pointermove", {bubbles: true})); }`)
+	want := eval[string](b, `document.querySelectorAll(".hits rect[data-v]")[20].dataset.v`)
+	for v := range strings.FieldsSeq(want) {
+		if got := eval[string](b, readout); got == before || !strings.Contains(got, v) {
+			t.Errorf("under the pointer the chart reads %q, want %s", got, want)
+		}
+	}
+	b.run(`document.body.dispatchEvent(new PointerEvent("pointermove", {bubbles: true}))`)
+	if got := eval[string](b, readout); got != before {
+		t.Errorf("after the pointer left it reads %q, want %q", got, before)
+	}
+	b.quiet()
+}
+
 func TestBrowserTheme(t *testing.T) {
 	srv := product(t, apitest.Rich(time.Now()), time.Now, identity.Viewer)
 	b := startBrowser(t)
@@ -236,11 +257,17 @@ func TestBrowserNothingOverflowsOrComplains(t *testing.T) {
 					if shift := eval[float64](b, layoutShift); shift > .01 {
 						t.Errorf("%s at %d px shifts by %g", address, width, shift)
 					}
+					if cut := eval[string](b, cutOff); cut != "" && width > 1000 {
+						t.Errorf("%s at %d px cuts off %s", address, width, cut)
+					}
 					for _, theme := range []string{"light", "dark"} {
-						if dir == "" {
-							break
-						}
 						b.run(`document.documentElement.dataset.theme = "` + theme + `"`)
+						if faint := eval[string](b, lowContrast); faint != "" {
+							t.Errorf("%s in %s has text below 4.5:1: %s", address, theme, faint)
+						}
+						if dir == "" {
+							continue
+						}
 						b.shoot(filepath.Join(dir, fmt.Sprintf("%s-%d-%d-%s.png", name, i, width, theme)))
 					}
 				}
@@ -267,6 +294,27 @@ func (b *browser) shoot(file string) {
 		b.t.Fatal(err)
 	}
 }
+
+// cutOff names a table that is wider than the panel that clips it.
+const cutOff = `[...document.querySelectorAll(".panel table")].filter((t) => t.getBoundingClientRect().right > t.closest(".panel").getBoundingClientRect().right + 1).map((t) => t.closest("section").innerText.slice(0, 40)).join("; ")`
+
+// lowContrast lists text whose contrast with what is behind it is below WCAG's
+// AA for small text.
+const lowContrast = `(() => {
+	const rgb = (c) => { const m = c.match(/[\d.]+/g).map(Number); return m.length === 4 && m[3] === 0 ? null : m.slice(0, 3); };
+	const lum = (c) => { const [r, g, b] = c.map((v) => { v /= 255; return v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4; }); return .2126 * r + .7152 * g + .0722 * b; };
+	const behind = (el) => { for (; el; el = el.parentElement) { const c = rgb(getComputedStyle(el).backgroundColor); if (c) return c; } return [255, 255, 255]; };
+	const bad = new Set();
+	const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+	while (walk.nextNode()) {
+		const el = walk.currentNode.parentElement;
+		if (!walk.currentNode.data.trim() || el.closest("svg, script, .hide, .skip") || !el.getClientRects().length) continue;
+		const a = lum(rgb(getComputedStyle(el).color)), b = lum(behind(el));
+		const ratio = (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
+		if (ratio < 4.5) bad.add(el.tagName + "." + el.className + " " + ratio.toFixed(2));
+	}
+	return [...bad].join(", ");
+})()`
 
 // layoutShift sums what the browser saw move after it was first drawn.
 const layoutShift = `new Promise((done) => {

@@ -146,6 +146,9 @@ func TestInventoryFiltersSortsAndPages(t *testing.T) {
 	if !strings.Contains(filtered, `<option value="WEBSOCKET" selected>WEBSOCKET (3)`) || !strings.Contains(filtered, `<option value="HTTP">HTTP (5)`) {
 		t.Error("the type cannot be changed to another")
 	}
+	if !strings.Contains(filtered, `<option value="w5s6c7h8t9">chat w5s6c7h8t9 (3)`) || !strings.Contains(s.page("/inventory?account="+apitest.Orders), `<option value="333333333333">catalog 333333333333 (11)`) {
+		t.Error("APIs and accounts are offered without their names")
+	}
 	sorted := s.page("/inventory?sort=calls&order=desc")
 	if i, j := strings.Index(sorted, "/products/{sku}"), strings.Index(sorted, "sendMessage"); i < 0 || j < i {
 		t.Error("the most called is not first")

@@ -22,6 +22,7 @@ type inventoryData struct {
 	Headings  []heading
 	Rows      []inventory.Endpoint
 	Names     map[string]string
+	APINames  map[string]string
 	Total     int
 	First     int
 	Last      int
@@ -70,7 +71,7 @@ func (s *server) inventory(w http.ResponseWriter, r *http.Request) {
 	}
 	snap := s.estate(ctx)
 	d := inventoryData{
-		Query: q.Search, Rows: found.Endpoints, Total: found.Total, Names: accountNames(snap),
+		Query: q.Search, Rows: found.Endpoints, Total: found.Total, Names: accountNames(snap), APINames: apiNames(snap),
 		Headings: headings(path, v, inventoryColumns),
 		CSV:      s.exportLink("endpoints.csv", v, q), JSON: s.exportLink("endpoints.json", v, q), Clear: path,
 	}
@@ -93,7 +94,7 @@ func (s *server) inventory(w http.ResponseWriter, r *http.Request) {
 	}
 	p := s.shell(r, "Inventory", "/inventory", &d)
 	p.Search = q.Search
-	p.Place = append(s.place(d.Names, v.Get("account"), v.Get("region"), v.Get("api"), apiName(&d), v.Get("stage")), crumb{Title: "Inventory"})
+	p.Place = append(s.place(d.Names, v.Get("account"), v.Get("region"), v.Get("api"), d.APINames[v.Get("api")], v.Get("stage")), crumb{Title: "Inventory"})
 	s.render(w, r, 0, "inventory", p)
 }
 
@@ -110,14 +111,8 @@ func (s *server) choices(ctx context.Context, d *inventoryData, q inventory.Quer
 	}
 	for _, key := range filterKeys {
 		chosen := v.Get(key)
-		name := func(value string) string {
-			if key == "account" {
-				if n := d.Names[value]; n != "" {
-					return n + " " + value
-				}
-			}
-			return value
-		}
+		names := map[string]map[string]string{"account": d.Names, "api": d.APINames}[key]
+		name := func(value string) string { return strings.TrimSpace(names[value] + " " + value) }
 		c := choice{Key: key, Title: filterTitles[key], Chosen: chosen, Options: optionsOf(facets, key, chosen, name)}
 		d.Choices = append(d.Choices, c)
 		if chosen != "" {
@@ -150,14 +145,6 @@ func (s *server) exportLink(file string, v url.Values, q inventory.Query) string
 		c.Set("since", q.Since.Format(time.RFC3339))
 	}
 	return with(s.BasePath+"/api/v1/"+file, c)
-}
-
-// apiName is the name of the API that the rows are filtered by.
-func apiName(d *inventoryData) string {
-	if len(d.Rows) > 0 {
-		return d.Rows[0].APIName
-	}
-	return ""
 }
 
 // place is organization › account › region › API › stage; each step leads to

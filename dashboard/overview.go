@@ -98,3 +98,21 @@ func accountNames(snap *estate.Snapshot) map[string]string {
 	}
 	return names
 }
+
+// apiNames maps API ids to their names.
+func apiNames(snap *estate.Snapshot) map[string]string {
+	names := map[string]string{}
+	if snap == nil {
+		return names
+	}
+	for i := range snap.Accounts {
+		for j := range snap.Accounts[i].Regions {
+			for k := range snap.Accounts[i].Regions[j].APIs {
+				if a := &snap.Accounts[i].Regions[j].APIs[k]; a.Name != "" {
+					names[a.ID] = a.Name
+				}
+			}
+		}
+	}
+	return names
+}

@@ -109,7 +109,7 @@ func (d *Document) compile(out *statement, s *Statement) *Error {
 		if key == "aws:principalarn" && !o.negated && (o.family == familyARN || o.family == familyString || o.family == familyLike) {
 			out.byARN = true
 		}
-		out.conditions = append(out.conditions, compileCondition(o, key, c.Values, variables))
+		out.conditions = append(out.conditions, compileCondition(o, key, c, variables))
 	}
 	return nil
 }

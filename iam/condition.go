@@ -9,6 +9,7 @@ type condition struct {
 	operator
 	key    string // lower case
 	values []operand
+	source Condition // as it was written, for explanations
 }
 
 // operand is one value of a condition in the form that its operator compares.
@@ -23,9 +24,9 @@ type operand struct {
 	ip     netip.Prefix
 }
 
-func compileCondition(o operator, key string, values []string, variables bool) condition {
-	c := condition{operator: o, key: key, values: make([]operand, len(values))}
-	for i, v := range values {
+func compileCondition(o operator, key string, source Condition, variables bool) condition {
+	c := condition{operator: o, key: key, values: make([]operand, len(source.Values)), source: source}
+	for i, v := range source.Values {
 		c.values[i] = compileOperand(o.family, v, variables)
 	}
 	return c

@@ -152,6 +152,8 @@ type reader struct {
 	text  string
 	pos   int
 	nodes int
+	// slab holds nodes that are not used yet: one allocation for many.
+	slab []node
 	// open are the objects and lists around pos, for the path of an error.
 	open []frame
 }
@@ -202,7 +204,12 @@ func (r *reader) value(depth int) (*node, *Error) {
 	if r.nodes++; r.nodes > maxNodes {
 		return nil, r.fail(r.pos, "it has more than %d values", maxNodes)
 	}
-	n := &node{start: r.pos}
+	if len(r.slab) == 0 {
+		r.slab = make([]node, min(64, 4+len(r.text)/24))
+	}
+	n := &r.slab[0]
+	r.slab = r.slab[1:]
+	n.start = r.pos
 	var err *Error
 	switch c := r.peek(); {
 	case c == '{':

@@ -29,8 +29,7 @@ func readAll(t *testing.T, in io.Reader, g transaction.Group) (events, errs []st
 		}
 		if err != nil {
 			errs = append(errs, err.Error())
-			var record *RecordError
-			if !errors.As(err, &record) {
+			if _, ok := errors.AsType[*RecordError](err); !ok {
 				return events, errs
 			}
 			continue
@@ -88,24 +87,29 @@ func TestForms(t *testing.T) {
 			`{"message":"a","timestamp":1767225600000,"eventId":"1","logStreamName":"s","logGroup":"h"}` + "\n" +
 				`{"message":"b","timestamp":"2026-01-01T00:00:00.001Z","logGroupName":"arn:aws:logs:eu-west-1:111122223333:log-group:h:*"}` + "\r\n\n" +
 				`{"message":"c","log_group":"i"}`,
-			[]string{"h|s|1767225600000|1|a", "111122223333/eu-west-1/h||1767225600001||b", "i||0||c"}, 0,
+			[]string{"h|s|1767225600000|1|a", "111122223333/eu-west-1/h||1767225600001||b", "i||0||c"},
+			0,
 		},
 		"subscription data": {
 			`{"messageType":"DATA_MESSAGE","owner":"111122223333","logGroup":"h","logStream":"s","subscriptionFilters":["f"],"logEvents":[{"id":"1","timestamp":1767225600000,"message":"a"}]}`,
-			[]string{"111122223333//h|s|1767225600000|1|a"}, 0,
+			[]string{"111122223333//h|s|1767225600000|1|a"},
+			0,
 		},
 		"tail": {
 			"2026-01-01T00:00:00.000000+00:00 s1 (" + rid + ") a {\n  \"x\": 1\n\n}\n2026-01-01T00:00:00.001000+00:00 s2 (" + rid + ") b\n",
-			[]string{"g|s1|1767225600000||(" + rid + ") a {\n  \"x\": 1\n\n}", "g|s2|1767225600001||(" + rid + ") b"}, 0,
+			[]string{"g|s1|1767225600000||(" + rid + ") a {\n  \"x\": 1\n\n}", "g|s2|1767225600001||(" + rid + ") b"},
+			0,
 		},
 		"tail in short": {
 			"2026-01-01T00:00:00 (" + rid + ") a\nmore\n2026-01-01T00:00:01 {\"requestId\":\"x\"}",
-			[]string{"g||1767225600000||(" + rid + ") a\nmore", `g||1767225601000||{"requestId":"x"}`}, 0,
+			[]string{"g||1767225600000||(" + rid + ") a\nmore", `g||1767225601000||{"requestId":"x"}`},
+			0,
 		},
 		"tail in colours": {"\x1b[32m2026-01-01T00:00:00.000000+00:00\x1b[0m \x1b[36ms1\x1b[0m (" + rid + ") a", []string{"g|s1|1767225600000||(" + rid + ") a"}, 0},
 		"bare lines": {
 			"(" + rid + ") a\n(" + rid + ") Method request body before transformations: {\n \"x\": \"(y) z\"\n}\n(" + rid + ") c\n",
-			[]string{"g||0||(" + rid + ") a", "g||0||(" + rid + ") Method request body before transformations: {\n \"x\": \"(y) z\"\n}", "g||0||(" + rid + ") c"}, 0,
+			[]string{"g||0||(" + rid + ") a", "g||0||(" + rid + ") Method request body before transformations: {\n \"x\": \"(y) z\"\n}", "g||0||(" + rid + ") c"},
+			0,
 		},
 		"bare access records": {
 			`{"requestId":"1","userAgent":"a "b" c","status":"200"}` + "\n" + `{"requestId":"2","userAgent":"a}"b","status":"200"}` + "\n" +
@@ -113,11 +117,13 @@ func TestForms(t *testing.T) {
 			[]string{
 				`g||0||{"requestId":"1","userAgent":"a "b" c","status":"200"}`, `g||0||{"requestId":"2","userAgent":"a}"b","status":"200"}`,
 				`g||0||1.2.3.4 - - [01/Jan/2026:00:00:00 +0000] "GET / HTTP/1.1" 200 1 x`, `g||0||{"requestId":"3","httpMethod":"GET","message":"Forbidden"}`,
-			}, 0,
+			},
+			0,
 		},
 		"bare lines, then access records, then a page": {
 			"(" + rid + ") a\n" + `{"requestId":"1","status":"200"}` + "\n(" + rid + ") b\n" + getPage,
-			[]string{"g||0||(" + rid + ") a", `g||0||{"requestId":"1","status":"200"}`, "g||0||(" + rid + ") b", "g||1767225600002||(" + rid + ") c"}, 0,
+			[]string{"g||0||(" + rid + ") a", `g||0||{"requestId":"1","status":"200"}`, "g||0||(" + rid + ") b", "g||1767225600002||(" + rid + ") c"},
+			0,
 		},
 		"byte order mark":        {"\xef\xbb\xbf" + getPage, []string{"g||1767225600002||(" + rid + ") c"}, 0},
 		"nothing":                {"", nil, 0},

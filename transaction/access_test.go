@@ -2,6 +2,7 @@ package transaction
 
 import (
 	"fmt"
+	"net/http"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -74,7 +75,7 @@ func TestCallerCannotForgeFields(t *testing.T) {
 		for _, format := range []string{"", `{"requestId":"$context.requestId","userAgent":"$context.identity.userAgent","ip":"$context.identity.sourceIp","httpMethod":"$context.httpMethod","resourcePath":"$context.resourcePath","status":"$context.status"}`} {
 			tx := record1(t, Group{Name: "access", AccessFormat: format},
 				`{"requestId":"`+rid+`","userAgent":"`+agent+`","ip":"198.51.100.7","httpMethod":"POST","resourcePath":"/pay","status":"403"}`)
-			if tx.Response.Status != 403 || tx.SourceIP != "198.51.100.7" || tx.Method != "POST" || tx.UserAgent != agent {
+			if tx.Response.Status != 403 || tx.SourceIP != "198.51.100.7" || tx.Method != http.MethodPost || tx.UserAgent != agent {
 				t.Errorf("%s: got %s", name, tx.AppendJSON(nil))
 			}
 		}

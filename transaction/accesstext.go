@@ -12,7 +12,7 @@ func (r *record) parseXML(s string) bool {
 	if len(s) > maxPreset {
 		return false
 	}
-	for steps := 0; steps < 256; steps++ {
+	for range 256 {
 		open := strings.IndexByte(s, '<')
 		if open < 0 {
 			break

@@ -25,7 +25,7 @@ func (f *Feed) addRecord(ev *Event) Disposition {
 		return unparsed(KindEmpty)
 	case message[0] == '(':
 		return f.addLine(ev, message, false)
-	case isBinary(message):
+	case message[0] != '{' && isBinary(message):
 		return unparsed(KindBinary)
 	}
 	r := &f.a.scratch.record

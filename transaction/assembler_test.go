@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -318,7 +319,7 @@ func TestOrderWithinAMillisecond(t *testing.T) {
 	t.Parallel()
 	a := NewAssembler(Options{})
 	f := a.Feed(restGroup())
-	texts := append(authorizerPhase[:len(authorizerPhase):len(authorizerPhase)], "Starting execution for request: "+rid, "Endpoint request URI: https://backend", "Method completed with status: 200")
+	texts := append(slices.Clip(authorizerPhase), "Starting execution for request: "+rid, "Endpoint request URI: https://backend", "Method completed with status: 200")
 	for _, i := range rand.New(rand.NewPCG(1, 2)).Perm(len(texts)) {
 		// Ids of different lengths: 9 comes before 10.
 		f.Add(&Event{ID: fmt.Sprint(i + 1), Timestamp: corpusStart, Message: "(" + rid + ") " + texts[i]})

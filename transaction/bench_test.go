@@ -47,13 +47,13 @@ func benchEvents(b *testing.B, g Group, events []Event, bytes int64) {
 // BenchmarkExecution measures execution-log lines to whole transactions, maps
 // and redaction included.
 func BenchmarkExecution(b *testing.B) {
-	events, bytes := executionCorpus(16_000)
+	events, bytes := executionCorpus(2_000)
 	benchEvents(b, restGroup(), events, bytes)
 }
 
 // BenchmarkAccessJSON measures access records in JSON to transactions.
 func BenchmarkAccessJSON(b *testing.B) {
-	events, bytes := accessCorpus(100_000, true)
+	events, bytes := accessCorpus(10_000, true)
 	g := restGroup()
 	g.AccessFormat = jsonFormat
 	benchEvents(b, g, events, bytes)
@@ -61,7 +61,7 @@ func BenchmarkAccessJSON(b *testing.B) {
 
 // BenchmarkAccessCLF measures access records in a common log format.
 func BenchmarkAccessCLF(b *testing.B) {
-	events, bytes := accessCorpus(100_000, false)
+	events, bytes := accessCorpus(20_000, false)
 	g := restGroup()
 	g.AccessFormat = clfFormat
 	benchEvents(b, g, events, bytes)
@@ -70,7 +70,7 @@ func BenchmarkAccessCLF(b *testing.B) {
 // BenchmarkDemux measures taking lines apart and holding them by call, without
 // building transactions.
 func BenchmarkDemux(b *testing.B) {
-	events, bytes := executionCorpus(16_000)
+	events, bytes := executionCorpus(2_000)
 	b.SetBytes(bytes)
 	b.ReportAllocs()
 	a := NewAssembler(Options{MaxOpen: 1 << 20, MaxBytes: 1 << 40})

@@ -31,6 +31,8 @@ func (c closedCall) has(flag uint32) bool { return c.stage>>stageBits&flag != 0 
 type closedCalls struct {
 	calls   map[uint64]closedCall
 	buckets map[int64][]uint64 // keys by newest
+	last    []uint64           // the bucket added to last, which belongs at at
+	at      int64
 }
 
 func (c *closedCalls) init() {
@@ -39,22 +41,29 @@ func (c *closedCalls) init() {
 }
 
 func (c *closedCalls) add(key uint64, call closedCall) {
-	before, known := c.calls[key]
-	if known && before.newest > call.newest {
-		call.newest = before.newest
-	}
 	c.calls[key] = call
 	bucket := call.newest >> closedSpan
-	if known && before.newest>>closedSpan == bucket {
-		return
+	if bucket != c.at || c.last == nil {
+		if c.last != nil {
+			c.buckets[c.at] = c.last
+		}
+		c.at, c.last = bucket, c.buckets[bucket]
 	}
-	c.buckets[bucket] = append(c.buckets[bucket], key)
+	c.last = append(c.last, key)
 	if len(c.calls) > maxClosed {
 		c.shrink()
 	}
 }
 
+// settle puts the last bucket to the others.
+func (c *closedCalls) settle() {
+	if c.last != nil {
+		c.buckets[c.at], c.last = c.last, nil
+	}
+}
+
 func (c *closedCalls) forget(before int64) {
+	c.settle()
 	for bucket := range c.buckets {
 		if bucket < before>>closedSpan {
 			c.drop(bucket)
@@ -73,6 +82,7 @@ func (c *closedCalls) drop(bucket int64) {
 
 // shrink forgets the older half.
 func (c *closedCalls) shrink() {
+	c.settle()
 	order := make([]int64, 0, len(c.buckets))
 	for bucket := range c.buckets {
 		order = append(order, bucket)

@@ -11,11 +11,6 @@ import (
 
 const corpusStart = 1_767_225_600_000 // 2026-01-01T00:00:00Z
 
-type corpusEvent struct {
-	call int
-	Event
-}
-
 func uuidOf(r *rand.Rand) string {
 	return fmt.Sprintf("%08x-%04x-4%03x-a%03x-%012x", r.Uint32(), r.Uint32()&0xffff, r.Uint32()&0xfff, r.Uint32()&0xfff, r.Uint64()&0xffffffffffff)
 }

@@ -1,6 +1,7 @@
 package transaction
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -37,7 +38,7 @@ func one(t *testing.T, texts ...string) *Transaction {
 
 func TestAuthorizerPhaseStaysOut(t *testing.T) {
 	t.Parallel()
-	tx := one(t, append(authorizerPhase[:len(authorizerPhase):len(authorizerPhase)],
+	tx := one(t, append(slices.Clip(authorizerPhase),
 		"Verifying Usage Plan for request: "+rid+". API Key:  API Stage: a1b2c3d4e5/prod",
 		"API Key  authorized because method 'GET /pets/{id}' does not require API Key. Request will not contribute to throttle or quota limits",
 		"Usage Plan check succeeded for API Key  and API Stage a1b2c3d4e5/prod",

@@ -226,7 +226,11 @@ func (h *lowHeap) pop() {
 	}
 }
 
-func (h lowHeap) down(i int) {
+func (h *lowHeap) down(i int) {
+	siftDown(*h, i)
+}
+
+func siftDown(h []low, i int) {
 	l := h[i]
 	for {
 		child := 2*i + 1

@@ -9,6 +9,7 @@ import (
 // name of a header is in lower case.
 type pair struct {
 	name, value string
+	open        bool // a header that is no secret by the default rules
 }
 
 // mapText takes the braces and the mark of a cut off a map. A map without its
@@ -62,7 +63,7 @@ func splitHeaders(dst []pair, text string) (pairs []pair, truncated bool) {
 		if known && !endsBefore(header, text[i:i+n]) {
 			continue
 		}
-		dst = append(dst, pair{header.name, text[from:comma]})
+		dst = append(dst, pair{header.name, text[from:comma], header.open})
 		header, from = next, i+n+1
 		i = from
 	}
@@ -70,7 +71,7 @@ func splitHeaders(dst []pair, text string) (pairs []pair, truncated bool) {
 	if truncated {
 		last = cutValue(last)
 	}
-	return append(dst, pair{header.name, last}), truncated
+	return append(dst, pair{header.name, last, header.open}), truncated
 }
 
 // nameLength is the length of the header name at i that an equals sign follows,
@@ -216,7 +217,7 @@ func splitQuery(dst []pair, text string) (pairs []pair, truncated bool) {
 		if n == 0 {
 			continue
 		}
-		dst = append(dst, pair{name, text[from:comma]})
+		dst = append(dst, pair{name: name, value: text[from:comma]})
 		name, from = text[i:i+n], i+n+1
 		i = from
 	}
@@ -227,7 +228,7 @@ func splitQuery(dst []pair, text string) (pairs []pair, truncated bool) {
 			last = last[:i]
 		}
 	}
-	return append(dst, pair{name, last}), truncated
+	return append(dst, pair{name: name, value: last}), truncated
 }
 
 // queryNameLength is the length of what can be a parameter's name at i, or 0.

@@ -24,6 +24,8 @@ const maxHeaderName = 128
 type knownHeader struct {
 	name   string
 	params params
+	// open means that by the default rules the header is no secret.
+	open bool
 }
 
 // params says which "name=value" may follow a comma in a header's value.
@@ -105,9 +107,9 @@ var directives = map[string]bool{
 // case.
 var knownHeaders = func() map[string]knownHeader {
 	m := map[string]knownHeader{}
-	for _, name := range strings.Fields(headerNames) {
+	for name := range strings.FieldsSeq(headerNames) {
 		lower := strings.ToLower(name)
-		h := knownHeader{lower, valueParams[lower]}
+		h := knownHeader{lower, valueParams[lower], !(*Redactor)(nil).isSecret(lower, placeHeader)}
 		m[name], m[lower] = h, h
 	}
 	return m
@@ -122,7 +124,7 @@ func headerCalled(name string) (h knownHeader, known bool) {
 	if h, known = knownHeaders[lower]; known {
 		return h, true
 	}
-	return knownHeader{lower, valueParams[lower]}, false
+	return knownHeader{name: lower, params: valueParams[lower]}, false
 }
 
 // hasHeaderPrefix reports whether a name begins as only headers do.

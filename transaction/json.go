@@ -1,12 +1,10 @@
 package transaction
 
 import (
-	"encoding/binary"
 	"slices"
 	"strconv"
 	"time"
 	"unicode/utf8"
-	"unsafe"
 )
 
 // AppendJSON appends the JSON form of t to dst, byte for byte what encoding/json
@@ -216,7 +214,9 @@ const (
 func plainRun(s string) int {
 	i := 0
 	for ; i+8 <= len(s); i += 8 {
-		x := binary.LittleEndian.Uint64(unsafe.Slice(unsafe.StringData(s[i:]), 8))
+		// The compiler makes one load of this.
+		x := uint64(s[i]) | uint64(s[i+1])<<8 | uint64(s[i+2])<<16 | uint64(s[i+3])<<24 |
+			uint64(s[i+4])<<32 | uint64(s[i+5])<<40 | uint64(s[i+6])<<48 | uint64(s[i+7])<<56
 		quote := x ^ (ones * '"')
 		slash := x ^ (ones * '\\')
 		// A high bit stays where a byte is above 0x7f, below 0x20, a quote or a

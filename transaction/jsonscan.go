@@ -16,6 +16,9 @@ type jsonScanner struct {
 	text   string
 	record *record
 	names  map[string]jsonValue // path of keys to what the format puts there
+	// careful makes sure that what the caller wrote ends where its next key does
+	// not come again. It is only needed where a key did come again.
+	careful bool
 }
 
 // jsonValue is what a JSON format has under a key: one variable, or a text with
@@ -84,6 +87,9 @@ func (s *jsonScanner) member(i int, outer, key string, depth int) int {
 		if outer == "" {
 			r.keys.set(n, what)
 		}
+	}
+	if r.seen>>what.field&1 != 0 && outer == "" && what.field != fieldErrorMessage && what.field != fieldIntegrationError {
+		r.again = true
 	}
 	switch s.text[i] {
 	case '{':
@@ -176,7 +182,7 @@ func (s *jsonScanner) stringValue(i int, callerWrote bool) (value string, end in
 		if slashes%2 == 1 && fieldOfKey(s.text[next+1:keyEnd]) == fieldNone {
 			continue
 		}
-		if callerWrote && keyEnd > 0 && (strings.Contains(s.text[keyEnd:], s.text[next:keyEnd+1]) || !s.memberEnds(keyEnd+1)) {
+		if callerWrote && keyEnd > 0 && (s.careful && strings.Contains(s.text[keyEnd:], s.text[next:keyEnd+1]) || !s.memberEnds(keyEnd+1)) {
 			// Looking for the key again costs the length of the rest.
 			if s.record.steps += 1 + (len(s.text)-keyEnd)>>8; s.record.steps > maxSteps {
 				return s.text[from:], len(s.text), false
@@ -224,19 +230,33 @@ func (s *jsonScanner) goesOn(i int) (next, keyEnd int) {
 			return i, 0
 		}
 		if t[j] == ',' {
-			if next, keyEnd = key(t, j+1); next >= 0 {
+			if next, keyEnd = s.nextKey(j + 1); next >= 0 {
 				return next, keyEnd
 			}
 		}
 		return -1, 0
 	case ',':
-		return key(t, i+1)
+		return s.nextKey(i + 1)
 	}
 	return -1, 0
 }
 
-// key finds a key with its colon at i.
-func key(t string, i int) (from, end int) {
+// nextKey finds a key with its colon at i: first of all the one that stood there
+// in the record before.
+func (s *jsonScanner) nextKey(i int) (from, end int) {
+	if r := s.record; r.keys != nil && r.key < len(r.keys.keys) {
+		k := r.keys.keys[r.key].key
+		i := skipSpace(s.text, i)
+		end := i + 1 + len(k)
+		if end+1 < len(s.text) && s.text[i] == '"' && s.text[end] == '"' && s.text[end+1] == ':' && s.text[i+1:end] == k && k != "" {
+			return i, end
+		}
+	}
+	return keyAt(s.text, i)
+}
+
+// keyAt finds a key with its colon at i.
+func keyAt(t string, i int) (from, end int) {
 	i = skipSpace(t, i)
 	if i >= len(t) || t[i] != '"' {
 		return -1, 0
@@ -264,7 +284,7 @@ func (s *jsonScanner) bareEnd(i int) int {
 	for ; i < len(t); i++ {
 		switch t[i] {
 		case ',':
-			if next, _ := key(t, i+1); next >= 0 {
+			if next, _ := s.nextKey(i + 1); next >= 0 {
 				return i
 			}
 			if j := skipSpace(t, i+1); j < len(t) && t[j] == '}' {

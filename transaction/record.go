@@ -15,6 +15,7 @@ type record struct {
 	keys       *keyMemo
 	key        int // number of the key that is read
 	steps      int // of work done on this record
+	again      bool
 }
 
 // parse takes a message apart, by the group's format if it is known. It returns
@@ -71,6 +72,13 @@ func (r *record) parseJSONRecord(message string, format *AccessFormat) Kind {
 		s.names = format.json
 	}
 	whole := s.object(1, "", 0) > 0
+	if r.again {
+		// A key came twice: one of them was written by the caller.
+		keys := r.keys
+		r.reset()
+		r.keys, s.careful = keys, true
+		whole = s.object(1, "", 0) > 0
+	}
 	if r.message != "" && r.isDelivery() {
 		return 0
 	}

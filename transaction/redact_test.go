@@ -1,6 +1,7 @@
 package transaction
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -10,7 +11,7 @@ import (
 func TestNoSecretSurvives(t *testing.T) {
 	t.Parallel()
 	const jwt = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiJwbGFudGVkIn0.c2lnbmF0dXJlLXBsYW50ZWQ"
-	texts := append(authorizerPhase[:len(authorizerPhase):len(authorizerPhase)],
+	texts := append(slices.Clip(authorizerPhase),
 		"Starting execution for request: "+rid,
 		"HTTP Method: POST, Resource Path: /reset/"+jwt+"/now",
 		"Method request query string: {access_token=planted01, X-Amz-Signature=planted02, X-Amz-Credential=planted03, q=1, api_key=planted04, code=planted05, state="+jwt+", next=https://u:planted06@h/?sig=planted07}",
@@ -56,8 +57,11 @@ func TestRedactionKeepsTheRest(t *testing.T) {
 		}
 	}
 	for _, h := range [][2]string{
-		{"authorization", "*************************************a8f3c1"}, {"x-api-key", "******bMZHBg"},
-		{"idempotency-key", "abc"}, {"x-amzn-trace-id", "Root=1-65920080-aaaaaaaaaaaaaaaaaaaaaaaa"}, {"host", "example.com"},
+		{"authorization", "*************************************a8f3c1"},
+		{"x-api-key", "******bMZHBg"},
+		{"idempotency-key", "abc"},
+		{"x-amzn-trace-id", "Root=1-65920080-aaaaaaaaaaaaaaaaaaaaaaaa"},
+		{"host", "example.com"},
 	} {
 		if got := d.header(h[0], h[1], false); got != h[1] {
 			t.Errorf("%s: %s became %s", h[0], h[1], got)
