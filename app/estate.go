@@ -19,6 +19,7 @@ type estateKeeper struct {
 	every      time.Duration
 	log        *slog.Logger
 	found      chan struct{} // closed after the first discovery, however it ended
+	news       func()        // called after each discovery; may be nil
 
 	known atomic.Pointer[knownEstate]
 	said  map[string]bool // problems that were logged; of run alone
@@ -101,6 +102,9 @@ func (k *estateKeeper) run(ctx context.Context) error {
 			k.log.WarnContext(ctx, "the estate could not be discovered", "error", err)
 		} else {
 			k.tell(ctx, s)
+			if k.news != nil {
+				k.news()
+			}
 		}
 		if first {
 			close(k.found)

@@ -113,10 +113,6 @@ func (p *product) newCollector(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	startFrom := c.StartFrom
-	if !o.since.IsZero() {
-		startFrom = time.Since(o.since)
-	}
 	deps := collect.Deps{Source: source, State: p.store, Sinks: sinks, Enricher: p.estate, Log: p.log, Metrics: p.registry}
 	if p.inventory != nil {
 		deps.Observers = append(deps.Observers, p.inventory)
@@ -127,7 +123,8 @@ func (p *product) newCollector(ctx context.Context, o options) error {
 		Overlap:           c.Overlap,
 		Grace:             atLeastOne(c.Grace),
 		Idle:              c.Idle,
-		StartFrom:         atLeastOne(startFrom),
+		StartFrom:         atLeastOne(c.StartFrom),
+		Since:             o.since,
 		DiscoveryInterval: c.DiscoveryInterval,
 		ShutdownTimeout:   c.ShutdownTimeout,
 		Concurrency:       c.ReadConcurrency,
@@ -136,6 +133,8 @@ func (p *product) newCollector(ctx context.Context, o options) error {
 	if err != nil {
 		return errors.Join(err, closeSinks(ctx, sinks))
 	}
+	// Groups that only stages name are read as soon as the stages are known.
+	p.estate.news = p.collector.Rediscover
 	return nil
 }
 

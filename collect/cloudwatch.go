@@ -165,14 +165,6 @@ func (s *CloudWatch) target(accountID, region string) (account.Target, bool) {
 	return t, ok
 }
 
-// reads reports whether the region is one of those to read.
-func (s *CloudWatch) reads(accountID, region string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	_, ok := s.targets[accountID+"/"+region]
-	return ok
-}
-
 func (s *CloudWatch) client(t account.Target, region string) *cloudwatchlogs.Client {
 	key := t.Account + "/" + t.RoleARN + "/" + region
 	s.mu.Lock()

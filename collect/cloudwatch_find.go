@@ -241,7 +241,8 @@ func (s *CloudWatch) note(ctx context.Context, p *account.Problem) {
 	s.noted[p.Account+p.Region+p.What] = true
 	s.mu.Unlock()
 	if !seen {
-		s.log.InfoContext(ctx, p.What, slog.String("account", p.Account), slog.String("mend", p.Mend))
+		s.log.InfoContext(ctx, "an account is read in another way than asked, or not at all",
+			slog.String("account", p.Account), slog.String("note", p.What), slog.String("mend", p.Mend))
 	}
 }
 

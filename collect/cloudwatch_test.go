@@ -63,6 +63,7 @@ func newCloud(t *testing.T, endpoint func(*awssim.Sim) (string, aws.HTTPClient))
 
 // overTCP listens on a port.
 func overTCP(t *testing.T) func(*awssim.Sim) (string, aws.HTTPClient) {
+	t.Helper()
 	return func(sim *awssim.Sim) (string, aws.HTTPClient) {
 		server, err := sim.Listen("127.0.0.1:0")
 		if err != nil {
@@ -116,6 +117,7 @@ func (c *cloud) source(t *testing.T, cfg collect.CloudWatchConfig) *collect.Clou
 }
 
 func (c *cloud) deps(t *testing.T, d *disk, cfg collect.CloudWatchConfig) collect.Deps {
+	t.Helper()
 	deps := (&process{disk: d}).deps()
 	deps.Source = c.source(t, cfg)
 	return deps

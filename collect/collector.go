@@ -24,6 +24,7 @@ type Collector struct {
 	open    atomic.Int64 // calls in all assemblers
 	digests atomic.Int64 // eventIds remembered
 	running sync.WaitGroup
+	listNow chan struct{} // capacity 1
 	// once, end and since are those of RunOnce; end is in milliseconds.
 	once  bool
 	end   int64
@@ -60,6 +61,7 @@ func New(cfg Config, deps Deps) (*Collector, error) {
 		metrics: m,
 		now:     time.Now,
 		lanes:   make(map[laneKey]*lane),
+		listNow: make(chan struct{}, 1),
 		since:   cfg.Since,
 	}
 	if c.log == nil {

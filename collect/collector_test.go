@@ -12,9 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/gatehouse-project/gatehouse/account"
 	"github.com/gatehouse-project/gatehouse/collect"
-	"github.com/gatehouse-project/gatehouse/transaction"
 )
 
 // running is a collector that runs until stop.
@@ -202,7 +200,9 @@ func TestBusyGroupDoesNotStarveQuietOnes(t *testing.T) {
 		}
 		p.dead.Store(true)
 		r.cancel()
-		<-r.ended
+		if err := <-r.ended; err == nil {
+			t.Error("a stop that could not deliver reported no error")
+		}
 	})
 }
 
@@ -291,153 +291,6 @@ func TestStateThatCannotBeSaved(t *testing.T) {
 	})
 }
 
-func TestGroupInTroubleDoesNotStopTheOthers(t *testing.T) {
-	t.Parallel()
-	for name, trouble := range map[string]struct {
-		err   error
-		state string
-	}{
-		"denied":  {errDenied, "denied"},
-		"gone":    {errGone, "gone"},
-		"failing": {errTransient, "failing"},
-		"token":   {errToken, "failing"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				l, d := newLogs(), newDisk()
-				p := &process{disk: d, logs: l}
-				const calls = 1200
-				for i := range calls {
-					l.call(groupName(i%2), i, time.Now().Add(time.Duration(i)*time.Second))
-				}
-				r := start(t, collect.Config{}, p.deps())
-				time.Sleep(2 * time.Minute)
-				l.setFail(groupName(0), trouble.err)
-				time.Sleep(10 * time.Minute)
-				g := r.group(t, groupName(0))
-				if g.State != trouble.state || g.Error == "" || g.ErrorSince.IsZero() {
-					t.Errorf("health says %+v", g)
-				}
-				if name == "denied" && g.Mend == "" {
-					t.Error("health does not say how to mend it")
-				}
-				if other := r.group(t, groupName(1)); other.Lag > 30*time.Second || other.Error != "" {
-					t.Errorf("the other group is %v behind: %+v", other.Lag, other)
-				}
-				reads := l.readsOf(groupName(0))
-				time.Sleep(10 * time.Minute)
-				if n := l.readsOf(groupName(0)) - reads; n < 1 || n > 16 {
-					t.Errorf("a group in trouble was tried %d times in ten minutes", n)
-				}
-				l.setFail(groupName(0), nil)
-				time.Sleep(20 * time.Minute)
-				if g := r.group(t, groupName(0)); g.Error != "" || g.Lag > 30*time.Second {
-					t.Errorf("after it was mended, health says %+v", g)
-				}
-				r.stop(t)
-				wantCalls(t, d, "file", calls)
-				if n := r.warnings(groupName(0)); n != 1 {
-					t.Errorf("%d warnings of one trouble:\n%s", n, r.log)
-				}
-			})
-		})
-	}
-}
-
-func TestGroupDeletedWhileReadAndMadeAgain(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		l, d := newLogs(), newDisk()
-		p := &process{disk: d, logs: l}
-		l.call(groupName(0), 0, time.Now())
-		// A call whose end is never written before the group is deleted.
-		for _, line := range callLines(requestID(1))[:6] {
-			l.put(groupName(0), "stream", line, time.Now(), time.Now())
-		}
-		l.create(groupName(1))
-		r := start(t, collect.Config{}, p.deps())
-		time.Sleep(35 * time.Second)
-		l.drop(groupName(0))
-		time.Sleep(10 * time.Minute)
-		if g := r.group(t, groupName(0)); g.State != "gone" {
-			t.Errorf("health says %+v", g)
-		}
-		wantCalls(t, d, "file", 2) // the second by idle
-		l.call(groupName(0), 2, time.Now())
-		time.Sleep(10 * time.Minute)
-		r.stop(t)
-		wantCalls(t, d, "file", 3)
-		b := d.books()
-		if b.Incomplete != 1 || !b.Balanced() {
-			t.Errorf("books: %+v", b)
-		}
-	})
-}
-
-func TestRoleThatCannotBeAssumed(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		l, d := newLogs(), newDisk()
-		p := &process{disk: d, logs: l}
-		const calls = 300
-		for i := range calls {
-			l.call(groupName(i%3), i, time.Now().Add(time.Duration(i)*time.Second))
-		}
-		r := start(t, collect.Config{}, p.deps())
-		time.Sleep(time.Minute)
-		for g := range 3 {
-			l.setFail(groupName(g), &account.ChainError{
-				Link: account.LinkRole, ARN: "arn:aws:iam::111122223333:role/collector", Account: testAccount, Err: errDenied,
-			})
-		}
-		time.Sleep(5 * time.Minute)
-		problems := r.Health().Problems
-		if len(problems) != 1 || problems[0].Account != testAccount || problems[0].Mend == "" {
-			t.Errorf("one role failed, health says %+v", problems)
-		}
-		for g := range 3 {
-			l.setFail(groupName(g), nil)
-		}
-		time.Sleep(20 * time.Minute)
-		if problems := r.Health().Problems; len(problems) != 0 {
-			t.Errorf("after it was mended, health says %+v", problems)
-		}
-		r.stop(t)
-		wantCalls(t, d, "file", calls)
-		if n := r.warnings("role/collector"); n != 1 {
-			t.Errorf("%d warnings of one role:\n%s", n, r.log)
-		}
-	})
-}
-
-func TestAccountThatCannotBeListed(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		l, d := newLogs(), newDisk()
-		p := &process{disk: d, logs: l}
-		l.problems = []collect.Problem{{Account: "444455556666", What: "role arn:aws:iam::444455556666:role/r: AccessDenied", Mend: "trust the hub"}}
-		l.call(groupName(0), 0, time.Now())
-		r := start(t, collect.Config{}, p.deps())
-		time.Sleep(2 * time.Minute)
-		if problems := r.Health().Problems; len(problems) != 1 || problems[0].Mend != "trust the hub" || problems[0].Since.IsZero() {
-			t.Errorf("health says %+v", problems)
-		}
-		l.mu.Lock()
-		l.problems = nil
-		l.mu.Unlock()
-		time.Sleep(6 * time.Minute)
-		if problems := r.Health().Problems; len(problems) != 0 {
-			t.Errorf("after it was mended, health says %+v", problems)
-		}
-		r.stop(t)
-		wantCalls(t, d, "file", 1)
-		if n := r.warnings("444455556666"); n != 1 {
-			t.Errorf("%d warnings of one problem", n)
-		}
-	})
-}
-
 func TestStopLeavesOpenCallsForTheNextStart(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -495,142 +348,6 @@ func TestStopThatCannotDeliver(t *testing.T) {
 		wantCalls(t, d, "kafka", 1)
 	})
 }
-
-func TestGroupFoundLaterIsReadFromItsCreation(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		l, d := newLogs(), newDisk()
-		l.create(groupName(0))
-		r := start(t, collect.Config{DiscoveryInterval: time.Hour, StartFrom: time.Minute}, (&process{disk: d, logs: l}).deps())
-		time.Sleep(5 * time.Minute)
-		l.call(groupName(1), 0, time.Now())
-		time.Sleep(2 * time.Hour)
-		r.stop(t)
-		wantCalls(t, d, "file", 1)
-
-		// And one that came while nothing ran.
-		l.call(groupName(2), 1, time.Now())
-		time.Sleep(3 * time.Hour)
-		r = start(t, collect.Config{DiscoveryInterval: time.Hour, StartFrom: time.Minute}, (&process{disk: d, logs: l}).deps())
-		time.Sleep(5 * time.Minute)
-		r.stop(t)
-		wantCalls(t, d, "file", 2)
-	})
-}
-
-func TestFirstStartReadsBackByStartFrom(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		l, d := newLogs(), newDisk()
-		l.call(groupName(0), 1, time.Now())
-		time.Sleep(10 * time.Minute)
-		l.call(groupName(0), 0, time.Now())
-		time.Sleep(4 * time.Minute)
-		r := start(t, collect.Config{}, (&process{disk: d, logs: l}).deps())
-		time.Sleep(time.Minute)
-		r.stop(t)
-		wantCalls(t, d, "file", 1)
-	})
-}
-
-func TestClockSkew(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		l, d := newLogs(), newDisk()
-		now := time.Now()
-		l.call(groupName(0), 0, now)
-		for i, line := range callLines(requestID(1)) {
-			// The writer's clock is an hour ahead; the events are there now.
-			l.put(groupName(0), "stream", line, now.Add(time.Hour+time.Duration(i)*time.Millisecond), now)
-		}
-		r := start(t, collect.Config{}, (&process{disk: d, logs: l}).deps())
-		time.Sleep(50 * time.Minute)
-		wantCalls(t, d, "file", 1)
-		time.Sleep(15 * time.Minute)
-		r.stop(t)
-		wantCalls(t, d, "file", 2)
-	})
-}
-
-func TestRequestIDsThatCollide(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		l, d := newLogs(), newDisk()
-		at := time.Now()
-		for n := range 3 {
-			for i, line := range callLines(requestID(0)) {
-				line = strings.ReplaceAll(line, "X"+requestID(0), "X"+string(rune('a'+n)))
-				when := at.Add(time.Duration(n)*20*time.Second + time.Duration(i)*time.Millisecond)
-				l.put(groupName(0), "stream", line, when, when)
-			}
-		}
-		r := start(t, collect.Config{}, (&process{disk: d, logs: l}).deps())
-		time.Sleep(15 * time.Minute)
-		r.stop(t)
-		ids := map[string]int{}
-		for _, tx := range d.kept["file"] {
-			ids[tx.ID]++
-		}
-		if len(ids) != 3 || len(d.kept["file"]) != 3 {
-			t.Errorf("three calls with one request id came out as %d with %d ids", len(d.kept["file"]), len(ids))
-		}
-		if b := d.books(); !b.Balanced() || b.Read != 3*linesPerCall {
-			t.Errorf("books: %+v", b)
-		}
-	})
-}
-
-func TestLateLineOfACallThatIsStillOpen(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		l, d := newLogs(), newDisk()
-		lines := callLines(requestID(0))
-		body := "(" + requestID(0) + ") Endpoint response body before transformations: {}"
-		lines = append(lines[:6:6], append(strings.Split(strings.Repeat(body+"\n", 16), "\n")[:16], lines[6:]...)...)
-		for i, line := range lines {
-			at := time.Now().Add(time.Duration(i) * 25 * time.Second)
-			visible := at
-			if i == 3 {
-				visible = at.Add(2 * time.Minute)
-			}
-			l.put(groupName(0), "stream", line, at, visible)
-		}
-		r := start(t, collect.Config{}, (&process{disk: d, logs: l}).deps())
-		time.Sleep(40 * time.Minute)
-		r.stop(t)
-		wantCalls(t, d, "file", 1)
-		if b := d.books(); b.Late != 1 || b.Calls != 1 || b.Incomplete != 0 || !b.Balanced() {
-			t.Errorf("books: %+v", b)
-		}
-	})
-}
-
-func TestWhatIsNotKeptIsCounted(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		l, d := newLogs(), newDisk()
-		for i := range 10 {
-			l.call(groupName(0), i, time.Now())
-		}
-		deps := (&process{disk: d, logs: l}).deps()
-		deps.Enricher = enricher{}
-		deps.Keep = func(tx *transaction.Transaction) bool {
-			return tx.Route == "/pets/{id}" && tx.RequestID < requestID(4)
-		}
-		r := start(t, collect.Config{}, deps)
-		time.Sleep(10 * time.Minute)
-		r.stop(t)
-		wantCalls(t, d, "file", 4)
-		b := d.books()
-		if b.Filtered != 6*linesPerCall || b.Calls != 4 || !b.Balanced() || b.Late != 0 {
-			t.Errorf("books: %+v", b)
-		}
-	})
-}
-
-type enricher struct{}
-
-func (enricher) Enrich(t *transaction.Transaction) { t.Route = "/pets/{id}" }
 
 func TestRefusesWhatCannotWork(t *testing.T) {
 	t.Parallel()

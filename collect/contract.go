@@ -145,7 +145,7 @@ type Seen struct {
 // Read = Assembled + Unparsed + Filtered + Open. An event that came twice is
 // counted in Doubles and nowhere else; one that came after its call was sent is
 // Filtered and counted in Late.
-type Books struct {
+type Books struct { //nolint:recvcheck // Add changes the books; the others are asked of values
 	Read      int64 `json:"read"`
 	Assembled int64 `json:"assembled"`
 	Unparsed  int64 `json:"unparsed"`
@@ -193,8 +193,8 @@ type GroupHealth struct {
 	Cursor        time.Time     `json:"cursor,omitzero"`
 	Frontier      time.Time     `json:"frontier,omitzero"`
 	Lag           time.Duration `json:"lag"`
-	OpenCalls     int           `json:"open_calls"`
-	State         string        `json:"state"` // reading, waiting, catching up, denied, gone, failing
+	OpenCalls     int           `json:"open_calls"` // estimated from the events that are open
+	State         string        `json:"state"`      // reading, waiting, catching up, denied, gone, failing
 	Error         string        `json:"error,omitempty"`
 	Mend          string        `json:"mend,omitempty"`
 	ErrorSince    time.Time     `json:"error_since,omitzero"`
@@ -223,7 +223,8 @@ type Health struct {
 	Problems []Problem     `json:"problems"`
 	Totals   Books         `json:"totals"`
 	Lag      time.Duration `json:"lag"` // of the group that is furthest behind
-	// CallsPerSecond over the last minute by visibility.
+	// CallsPerSecond by visibility, over the minute of log time that ends with
+	// the youngest call; empty if that call is more than five minutes old.
 	CallsPerSecond map[transaction.Visibility]float64 `json:"calls_per_second"`
 	OpenCalls      int                                `json:"open_calls"`
 }

@@ -18,9 +18,25 @@ func (c *Collector) discoverAll(ctx context.Context) {
 			failures++
 			wait = min(wait, 10*time.Second<<min(failures-1, 16))
 		}
-		if !sleep(ctx, wait) {
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-c.listNow:
+			timer.Stop()
+		case <-ctx.Done():
+			timer.Stop()
 			return
 		}
+	}
+}
+
+// Rediscover makes a running collector list the groups now instead of after
+// DiscoveryInterval, as when the estate has just learnt of new stages. It does
+// not wait.
+func (c *Collector) Rediscover() {
+	select {
+	case c.listNow <- struct{}{}:
+	default:
 	}
 }
 

@@ -147,6 +147,19 @@ func (g *group) total() Books {
 	return b
 }
 
+// openCalls estimates the calls that have events of this group open, by how many
+// events a call of it has had so far. A call of two groups is one of each.
+func (g *group) openCalls() int {
+	switch {
+	case g.held == 0:
+		return 0
+	case g.books.Calls == 0 || g.books.Assembled == 0:
+		return 1
+	default:
+		return int((g.held*g.books.Calls + g.books.Assembled - 1) / g.books.Assembled)
+	}
+}
+
 // advance moves the frontier of a reading and tells the assembler.
 func (g *group) advance(p pass, to int64) {
 	r := &g.readings[p]

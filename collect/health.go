@@ -50,13 +50,14 @@ func (l *lane) health(now time.Time) ([]GroupHealth, *Problem) {
 	for _, g := range l.order {
 		cursor := time.UnixMilli(g.committed)
 		h := GroupHealth{
-			Group:    g.info,
-			Books:    g.total(),
-			Cursor:   cursor,
-			Frontier: time.UnixMilli(g.readings[fast].next),
-			Lag:      max(now.Sub(cursor), 0),
-			State:    l.state(g, now),
-			LastRead: g.lastRead,
+			Group:     g.info,
+			Books:     g.total(),
+			Cursor:    cursor,
+			Frontier:  time.UnixMilli(g.readings[fast].next),
+			Lag:       max(now.Sub(cursor), 0),
+			State:     l.state(g, now),
+			LastRead:  g.lastRead,
+			OpenCalls: g.openCalls(),
 		}
 		if g.lastEvent != 0 {
 			h.LastEvent = time.UnixMilli(g.lastEvent)
@@ -139,31 +140,48 @@ func (p *pipeline) health(h *Health, now time.Time) {
 	}
 }
 
-// rateSpan is over how many seconds CallsPerSecond is an average.
-const rateSpan = 60
+const (
+	// rateSpan is over how many seconds CallsPerSecond is an average.
+	rateSpan = 60
+	// rateFresh is how old the youngest call may be for CallsPerSecond to say
+	// anything of the present.
+	rateFresh = 5 * 60
+)
 
-// rates counts delivered calls by second and visibility.
+// rates counts delivered calls by the second in which they were made, not in
+// which they were read: a collector that catches up on an hour in a minute
+// would otherwise show sixty times the traffic.
 type rates struct {
+	newest int64           // the youngest second of a call
 	second [rateSpan]int64 // which second a slot is of
 	counts [rateSpan]map[transaction.Visibility]int
 }
 
 func (r *rates) add(now time.Time, batch []*transaction.Transaction) {
-	second := now.Unix()
-	slot := second % rateSpan
-	if r.second[slot] != second || r.counts[slot] == nil {
-		r.second[slot], r.counts[slot] = second, make(map[transaction.Visibility]int, 3)
-	}
 	for _, t := range batch {
+		second := int64(t.Time) / 1000
+		// A call from the future would make all others look old.
+		if second <= r.newest-rateSpan || second > now.Unix() {
+			continue
+		}
+		r.newest = max(r.newest, second)
+		slot := second % rateSpan
+		if r.second[slot] != second || r.counts[slot] == nil {
+			r.second[slot], r.counts[slot] = second, make(map[transaction.Visibility]int, 3)
+		}
 		r.counts[slot][t.Visibility]++
 	}
 }
 
+// perSecond is the average over the minute of log time that ends with the
+// youngest call.
 func (r *rates) perSecond(now time.Time) map[transaction.Visibility]float64 {
 	sums := make(map[transaction.Visibility]float64)
-	oldest := now.Unix() - rateSpan
+	if r.newest < now.Unix()-rateFresh {
+		return sums
+	}
 	for slot, counts := range r.counts {
-		if r.second[slot] <= oldest {
+		if r.second[slot] <= r.newest-rateSpan {
 			continue
 		}
 		for v, n := range counts {

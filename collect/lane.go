@@ -53,6 +53,7 @@ func newLane(c *Collector, account, region string) *lane {
 			MaxOpen: c.cfg.MaxOpenCalls,
 		})
 		l.feeds[p] = make(map[*transaction.Feed]*group)
+		l.sent[p] = make(minutes)
 	}
 	return l
 }

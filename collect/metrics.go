@@ -217,8 +217,7 @@ func (g *gauges) register(r prometheus.Registerer) error {
 		return nil
 	}
 	err := r.Register(g)
-	var again prometheus.AlreadyRegisteredError
-	if errors.As(err, &again) {
+	if _, again := errors.AsType[prometheus.AlreadyRegisteredError](err); again {
 		return errors.New("a collector is already registered with these metrics")
 	}
 	return err

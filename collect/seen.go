@@ -87,15 +87,12 @@ func (m minutes) has(digest uint64) bool {
 	return false
 }
 
-func (m *minutes) add(newest int64, digest uint64) {
+func (m minutes) add(newest int64, digest uint64) {
 	minute := floorDiv(newest, bucketSpan)
-	set := (*m)[minute]
+	set := m[minute]
 	if set == nil {
-		if *m == nil {
-			*m = make(minutes)
-		}
 		set = &digestSet{}
-		(*m)[minute] = set
+		m[minute] = set
 	}
 	set.add(digest)
 }

@@ -211,7 +211,9 @@ func covers(a, b *Statement) bool {
 		return false
 	}
 	if b.Principal != nil && !a.Principal.isEveryone() {
-		same := func(x, y Strings) bool { return !slices.ContainsFunc(y, func(t string) bool { return !slices.Contains(x, t) }) }
+		same := func(x, y Strings) bool {
+			return !slices.ContainsFunc(y, func(t string) bool { return !slices.Contains(x, t) })
+		}
 		if b.Principal.isEveryone() || !same(a.Principal.AWS, b.Principal.AWS) || !same(a.Principal.Service, b.Principal.Service) ||
 			!same(a.Principal.Federated, b.Principal.Federated) {
 			return false

@@ -1,0 +1,511 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi3"
+
+	"github.com/gatehouse-project/gatehouse/iam"
+	"github.com/gatehouse-project/gatehouse/transaction"
+)
+
+// api is an API made ready.
+type api struct {
+	*API
+	kind        transaction.APIType
+	partition   string
+	arn         string // arn:aws:execute-api:REGION:ACCOUNT:ID/
+	private     bool
+	router      *router
+	socket      map[string]*route // by route key, of a WebSocket API
+	selection   []string          // of the body, of a WebSocket API
+	policy      iam.Attached
+	authorizers map[string]*authorizer
+	stages      map[string]*stage
+	fallback    *stage // $default
+	responses   map[string]GatewayResponse
+	binary      []string
+}
+
+// stage is a stage made ready.
+type stage struct {
+	*Stage
+	execution string // log group, empty if nothing is logged
+	info      bool
+	access    *accessTemplate
+	bucket    *bucket
+}
+
+// route is a route made ready.
+type route struct {
+	Route
+	method, path string
+	key          string // "GET /pets/{id}", $default, or a WebSocket route key
+	segments     []string
+	hasParams    bool
+	auth         iam.Auth
+	authorizer   *authorizer
+	required     []requiredParameter
+	models       map[string]*openapi3.Schema
+	timeout      time.Duration
+	uri          template
+	mappings     []mapping
+	mock         *mockAnswer
+	resourceID   string
+}
+
+// mapping is a request parameter that the integration is given.
+type mapping struct {
+	place, name string // header, querystring or path
+	value       template
+}
+
+// requiredParameter is one that a call must bring.
+type requiredParameter struct{ place, name string }
+
+// prepared is all that New builds a Gateway from.
+type prepared struct {
+	apis       map[string]*api
+	domains    map[string][]domain
+	principals map[string]*Principal
+	keys       map[string]*apiKey
+}
+
+type domain struct {
+	base  string // "" or "orders"
+	api   *api
+	stage *stage
+}
+
+// prepare reads what the configuration names, and checks all of it.
+func (c *Config) prepare(dir string, getenv func(string) string) error {
+	var errs []error
+	secret := func(path string, value *string, variable string) {
+		switch {
+		case variable == "":
+		case *value != "":
+			errs = append(errs, at(path, "is given twice, here and by a variable"))
+		case getenv(variable) == "":
+			errs = append(errs, at(path, "the variable %s is empty", variable))
+		default:
+			*value = getenv(variable)
+		}
+	}
+	for i := range c.Credentials {
+		k := &c.Credentials[i]
+		path := fmt.Sprintf("credentials[%d]", i)
+		secret(path+".secret_access_key_env", &k.SecretAccessKey, k.SecretAccessKeyEnv)
+		secret(path+".session_token_env", &k.SessionToken, k.SessionTokenEnv)
+		for p, text := range k.texts(path) {
+			errs = append(errs, readText(dir, p, &text.JSON, text.File))
+		}
+	}
+	for i := range c.UsagePlans {
+		for j := range c.UsagePlans[i].Keys {
+			k := &c.UsagePlans[i].Keys[j]
+			secret(fmt.Sprintf("usage_plans[%d].keys[%d].value_env", i, j), &k.Value, k.ValueEnv)
+		}
+	}
+	for i := range c.APIs {
+		a := &c.APIs[i]
+		path := fmt.Sprintf("apis[%d]", i)
+		if a.Policy != nil {
+			errs = append(errs, readText(dir, path+".policy", &a.Policy.JSON, a.Policy.File))
+		}
+		for name, m := range a.Models {
+			errs = append(errs, readText(dir, path+".models."+name, &m.JSON, m.File))
+			a.Models[name] = m
+		}
+		if a.OpenAPI != "" {
+			text, err := readBounded(relative(dir, a.OpenAPI))
+			if err == nil {
+				err = a.Import(text)
+			}
+			if err != nil {
+				errs = append(errs, at(path+".openapi", "%s: %w", a.OpenAPI, err))
+			}
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	_, err := c.compile()
+	return err
+}
+
+func relative(dir, file string) string {
+	if filepath.IsAbs(file) {
+		return file
+	}
+	return filepath.Join(dir, file)
+}
+
+// readText reads a document from its file; nil if it is given inline.
+func readText(dir, path string, text *[]byte, file string) error {
+	if file == "" || *text != nil {
+		return nil
+	}
+	b, err := readBounded(relative(dir, file))
+	if err != nil {
+		return at(path, "%w", err)
+	}
+	*text = b
+	return nil
+}
+
+// texts are the policies of a credential and their paths.
+func (k *Credential) texts(path string) map[string]*PolicyText {
+	out := map[string]*PolicyText{}
+	for i := range k.Policies {
+		out[fmt.Sprintf("%s.policies[%d]", path, i)] = &k.Policies[i]
+	}
+	if k.Boundary != nil {
+		out[path+".permissions_boundary"] = k.Boundary
+	}
+	for i := range k.SessionPolicies {
+		out[fmt.Sprintf("%s.session_policies[%d]", path, i)] = &k.SessionPolicies[i]
+	}
+	for l := range k.SCPs {
+		for i := range k.SCPs[l] {
+			out[fmt.Sprintf("%s.scps[%d][%d]", path, l, i)] = &k.SCPs[l][i]
+		}
+	}
+	return out
+}
+
+// compile makes the configuration ready. The errors are of type *ConfigError,
+// joined.
+func (c *Config) compile() (*prepared, error) {
+	p := &prepared{apis: map[string]*api{}, domains: map[string][]domain{}, principals: map[string]*Principal{}, keys: map[string]*apiKey{}}
+	var errs []error
+	if len(c.APIs) == 0 {
+		errs = append(errs, at("", "no API is configured"))
+	}
+	if l := c.Limits; l.Connections < 0 || l.Payload < 0 || l.Payload > maxPayload || l.Timeout < 0 || l.Shutdown < 0 || l.Buffer < 0 ||
+		l.Read < 0 || l.ReadHeader < 0 || l.Idle < 0 {
+		errs = append(errs, at("limits", "a limit is negative, or payload is above %d", maxPayload))
+	}
+	if c.TLS != nil && (c.TLS.Certificate == "" || c.TLS.Key == "") {
+		errs = append(errs, at("tls", "needs certificate and key"))
+	}
+	if c.Logs.File != "" && c.Logs.CloudWatch != nil {
+		errs = append(errs, at("logs", "file and cloudwatch are both set"))
+	}
+	for i := range c.APIs {
+		path := fmt.Sprintf("apis[%d]", i)
+		a, err := c.APIs[i].compile(path, c.Limits.timeout())
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		if p.apis[a.ID] != nil {
+			errs = append(errs, at(path+".id", "API %s is there twice", a.ID))
+			continue
+		}
+		p.apis[a.ID] = a
+		for j, d := range a.Domains {
+			at0 := fmt.Sprintf("%s.domains[%d]", path, j)
+			s := a.stages[d.Stage]
+			if s == nil {
+				errs = append(errs, at(at0+".stage", "API %s has no stage %q", a.ID, d.Stage))
+				continue
+			}
+			base := strings.Trim(d.BasePath, "/")
+			name := strings.ToLower(d.Name)
+			if name == "" || slices.ContainsFunc(p.domains[name], func(o domain) bool { return o.base == base }) {
+				errs = append(errs, at(at0, "the domain %q has no name, or its base path %q is taken", d.Name, base))
+				continue
+			}
+			p.domains[name] = append(p.domains[name], domain{base, a, s})
+		}
+	}
+	for i := range c.Credentials {
+		path := fmt.Sprintf("credentials[%d]", i)
+		who, err := c.Credentials[i].compile(path)
+		if err == nil && p.principals[who.AccessKeyID] != nil {
+			err = at(path+".access_key_id", "%s is there twice", who.AccessKeyID)
+		}
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		p.principals[who.AccessKeyID] = who
+	}
+	for i := range c.UsagePlans {
+		errs = append(errs, c.UsagePlans[i].compile(fmt.Sprintf("usage_plans[%d]", i), p))
+	}
+	return p, errors.Join(errs...)
+}
+
+var (
+	apiIDPattern     = regexp.MustCompile(`^[a-z0-9]{1,32}$`)
+	stageNamePattern = regexp.MustCompile(`^(\$default|[A-Za-z0-9_-]{1,128})$`)
+	accountPattern   = regexp.MustCompile(`^[0-9]{12}$`)
+	regionPattern    = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-[0-9]$`)
+	methodPattern    = regexp.MustCompile(`^(ANY|GET|PUT|POST|DELETE|PATCH|HEAD|OPTIONS)$`)
+	pathPattern      = regexp.MustCompile(`^/([^/\s{}]+|\{[A-Za-z0-9._:-]+\+?\})?(/([^/\s{}]+|\{[A-Za-z0-9._:-]+\+?\}))*$`)
+)
+
+func (cfg *API) compile(path string, timeout time.Duration) (*api, error) {
+	a := &api{
+		API: cfg, kind: transaction.APIType(cfg.Type), stages: map[string]*stage{}, authorizers: map[string]*authorizer{},
+		responses: cfg.GatewayResponses, partition: partitionOf(cfg.Region), binary: cfg.BinaryMediaTypes,
+	}
+	var errs []error
+	add := func(e error) { errs = append(errs, e) }
+	switch a.kind {
+	case transaction.REST, transaction.HTTP, transaction.WebSocket:
+	default:
+		add(at(path+".type", "%q is none of REST, HTTP, WEBSOCKET", cfg.Type))
+	}
+	for _, f := range []struct {
+		name, value, want string
+		pattern           *regexp.Regexp
+	}{
+		{"id", cfg.ID, "an API id such as a1b2c3d4e5", apiIDPattern},
+		{"account", cfg.Account, "a 12-digit account", accountPattern},
+		{"region", cfg.Region, "a region such as eu-west-1", regionPattern},
+	} {
+		if !f.pattern.MatchString(f.value) {
+			add(at(path+"."+f.name, "%q is not %s", clip(f.value), f.want))
+		}
+	}
+	a.arn = "arn:" + a.partition + ":execute-api:" + cfg.Region + ":" + cfg.Account + ":" + cfg.ID + "/"
+	switch cfg.Endpoint {
+	case "", "public":
+	case "private":
+		a.private = true
+		if cfg.Policy == nil {
+			add(at(path+".endpoint", "a private API needs a resource policy"))
+		}
+	default:
+		add(at(path+".endpoint", "%q is neither public nor private", cfg.Endpoint))
+	}
+	if cfg.Policy != nil {
+		if a.kind != transaction.REST {
+			add(at(path+".policy", "only REST APIs have a resource policy"))
+		}
+		p, err := iam.ParseAndCompile(iam.KindResource, cfg.Policy.JSON)
+		if err != nil {
+			add(at(path+".policy", "%w", err))
+		}
+		a.policy = iam.Attached{Name: "resource policy of " + cfg.ID, Policy: p}
+	}
+	if cfg.CORS != nil && a.kind != transaction.HTTP {
+		add(&ConfigError{Path: path + ".cors", Err: errors.New("only HTTP APIs answer preflight calls themselves"), Hint: "give a REST API an OPTIONS route with a MOCK integration"})
+	}
+	switch cfg.APIKeySource {
+	case "", "HEADER", "AUTHORIZER":
+	default:
+		add(at(path+".api_key_source", "%q is neither HEADER nor AUTHORIZER", cfg.APIKeySource))
+	}
+	for name, z := range cfg.Authorizers {
+		c, err := z.compile(path+".authorizers."+name, name, a.kind)
+		if err != nil {
+			add(err)
+			continue
+		}
+		a.authorizers[name] = c
+	}
+	schemas, err := compileModels(path, cfg.Models)
+	add(err)
+	a.router = &router{http: a.kind == transaction.HTTP}
+	if a.kind == transaction.WebSocket {
+		a.socket = map[string]*route{}
+		add(a.compileSelection(path))
+	}
+	for i := range cfg.Routes {
+		add(a.addRoute(&cfg.Routes[i], fmt.Sprintf("%s.routes[%d]", path, i), i, timeout, schemas))
+	}
+	if len(cfg.Stages) == 0 {
+		add(at(path+".stages", "an API needs a stage"))
+	}
+	for i := range cfg.Stages {
+		add(a.addStage(&cfg.Stages[i], fmt.Sprintf("%s.stages[%d]", path, i)))
+	}
+	for name, r := range cfg.GatewayResponses {
+		at0 := path + ".gateway_responses." + name
+		if _, known := responseTypes[name]; !known && name != "DEFAULT_4XX" && name != "DEFAULT_5XX" {
+			add(at(at0, "is not a gateway response type"))
+		}
+		if r.Status != 0 && (r.Status < 200 || r.Status > 599) {
+			add(at(at0+".status", "%d is not a status", r.Status))
+		}
+		if a.kind != transaction.REST {
+			add(at(at0, "only REST APIs have gateway responses"))
+		}
+	}
+	return a, errors.Join(errs...)
+}
+
+func partitionOf(region string) string {
+	switch {
+	case strings.HasPrefix(region, "cn-"):
+		return "aws-cn"
+	case strings.HasPrefix(region, "us-gov-"):
+		return "aws-us-gov"
+	default:
+		return "aws"
+	}
+}
+
+func (a *api) addStage(s *Stage, path string) error {
+	if !stageNamePattern.MatchString(s.Name) || s.Name == defaultRoute && a.kind != transaction.HTTP {
+		return at(path+".name", "%q is not the name of a stage of an API of type %s", clip(s.Name), a.kind)
+	}
+	if a.stages[s.Name] != nil {
+		return at(path+".name", "the stage %s is there twice", s.Name)
+	}
+	st := &stage{Stage: s}
+	switch s.LoggingLevel {
+	case "", "OFF":
+	case "ERROR", "INFO":
+		if a.kind == transaction.HTTP {
+			return at(path+".logging_level", "HTTP APIs have no execution logs, only access logs")
+		}
+		st.info = s.LoggingLevel == "INFO"
+		st.execution = "API-Gateway-Execution-Logs_" + a.ID + "/" + s.Name
+		if a.kind == transaction.WebSocket {
+			st.execution = "/aws/apigateway/" + a.ID + "/" + s.Name
+		}
+	default:
+		return at(path+".logging_level", "%q is none of OFF, ERROR, INFO", s.LoggingLevel)
+	}
+	if l := s.AccessLog; l != nil {
+		if l.Group == "" {
+			return at(path+".access_log.group", "is missing")
+		}
+		if !strings.Contains(l.Format, "$context.requestId") && !strings.Contains(l.Format, "$context.extendedRequestId") {
+			return at(path+".access_log.format", "must name $context.requestId or $context.extendedRequestId")
+		}
+		st.access = &accessTemplate{group: l.Group, parts: parseTemplate(strings.ReplaceAll(l.Format, "\n", " "), "$context.", "")}
+	}
+	if s.Throttle != nil {
+		if err := s.Throttle.check(path + ".throttle"); err != nil {
+			return err
+		}
+		st.bucket = newBucket(s.Throttle)
+	}
+	a.stages[s.Name] = st
+	if s.Name == defaultRoute {
+		a.fallback = st
+	}
+	return nil
+}
+
+func (a *api) addRoute(r *Route, path string, index int, timeout time.Duration, schemas map[string]*openapi3.Schema) error {
+	if r.origin != "" {
+		path += " (" + r.origin + ")"
+	}
+	rt := &route{Route: *r, method: r.Method, path: r.Path, timeout: timeout, resourceID: fmt.Sprintf("r%05x", index)}
+	switch {
+	case a.kind == transaction.WebSocket || r.Path == defaultRoute:
+		if r.Method != "" || r.Path == "" || a.kind == transaction.REST {
+			return at(path, "a route key has a path such as $default and no method, and is of an HTTP or WebSocket API")
+		}
+		rt.key = r.Path
+		if a.kind == transaction.HTTP {
+			rt.method = methodAny
+		}
+	case !methodPattern.MatchString(r.Method):
+		return at(path+".method", "%q is none of ANY, GET, PUT, POST, DELETE, PATCH, HEAD, OPTIONS", clip(r.Method))
+	case !pathPattern.MatchString(r.Path):
+		return at(path+".path", "%q is not a path such as /pets/{id} or /{proxy+}", clip(r.Path))
+	default:
+		rt.key = r.Method + " " + r.Path
+		for rest := strings.TrimSuffix(r.Path, "/"); rest != ""; {
+			var s string
+			s, rest = next(rest)
+			if isGreedy(s) && rest != "" {
+				return at(path+".path", "%q: only the last segment can be greedy", r.Path)
+			}
+			rt.segments = append(rt.segments, s)
+			rt.hasParams = rt.hasParams || isParam(s)
+		}
+	}
+	if err := a.setAuthorization(rt, path); err != nil {
+		return err
+	}
+	if r.APIKeyRequired && a.kind == transaction.HTTP {
+		return at(path+".api_key_required", "HTTP APIs have no API keys")
+	}
+	if err := rt.compileValidation(path, schemas); err != nil {
+		return err
+	}
+	if err := rt.compileIntegration(path+".integration", a.kind); err != nil {
+		return err
+	}
+	if a.kind == transaction.WebSocket {
+		if a.socket[rt.key] != nil {
+			return at(path, "the route %s is there twice", rt.key)
+		}
+		a.socket[rt.key] = rt
+		return nil
+	}
+	if a.router.add(rt) != nil {
+		return at(path, "the route %s is there twice", rt.key)
+	}
+	return nil
+}
+
+// setAuthorization finds how the route authorizes. A route that says nothing is
+// one with authorization NONE, as in API Gateway.
+func (a *api) setAuthorization(rt *route, path string) error {
+	z := a.authorizers[rt.Authorizer]
+	want := func(types ...string) error {
+		if z == nil {
+			return at(path+".authorizer", "the API has no authorizer %q", rt.Authorizer)
+		}
+		if !slices.Contains(types, z.Type) {
+			return at(path+".authorizer", "%s is of type %s, which does not go with authorization %s", rt.Authorizer, z.Type, rt.Authorization)
+		}
+		rt.authorizer = z
+		return nil
+	}
+	if a.kind == transaction.WebSocket && rt.key != "$connect" && rt.Authorization != "" && rt.Authorization != "NONE" {
+		return at(path+".authorization", "only $connect is authorized")
+	}
+	switch rt.Authorization {
+	case "", "NONE":
+		if rt.Authorizer != "" {
+			return at(path+".authorizer", "is set, but authorization is NONE: the route would be open")
+		}
+		rt.auth = iam.AuthNone
+	case "AWS_IAM":
+		rt.auth = iam.AuthIAM
+	case "CUSTOM":
+		rt.auth = iam.AuthLambda
+		return want("TOKEN", "REQUEST")
+	case "JWT":
+		rt.auth = iam.AuthCognito
+		if a.kind != transaction.HTTP {
+			return at(path+".authorization", "only HTTP APIs have JWT authorizers")
+		}
+		return want("JWT")
+	case "COGNITO_USER_POOLS":
+		rt.auth = iam.AuthCognito
+		if a.kind != transaction.REST {
+			return at(path+".authorization", "only REST APIs have user pool authorizers")
+		}
+		return want("COGNITO_USER_POOLS")
+	default:
+		return at(path+".authorization", "%q is none of NONE, AWS_IAM, CUSTOM, JWT, COGNITO_USER_POOLS", clip(rt.Authorization))
+	}
+	return nil
+}
+
+// checkURL accepts the address of an HTTP endpoint.
+func checkURL(path, text string) error {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil {
+		return at(path, "%q is not an http or https URL", clip(text))
+	}
+	return nil
+}
