@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/gatehouse-project/gatehouse/account"
 	"github.com/gatehouse-project/gatehouse/cli"
 	"github.com/gatehouse-project/gatehouse/config"
 	"github.com/gatehouse-project/gatehouse/estate"
@@ -126,4 +129,23 @@ func (*runtime) Inventory(ctx context.Context, c *config.Config) (inventory.Read
 		return nil, nil, err
 	}
 	return s, s.Close, nil
+}
+
+// Credentials are those that the configuration leads to: of its one role, or of
+// the base where it has none.
+func (*runtime) Credentials(ctx context.Context, c *config.Config) (aws.CredentialsProvider, string, error) {
+	a, err := account.New(c.Accounts, account.Options{})
+	if err != nil {
+		return nil, "", err
+	}
+	targets, problems := a.Targets(ctx)
+	if len(targets) == 0 {
+		for _, p := range problems {
+			if p.Err != nil {
+				return nil, "", p.Err
+			}
+		}
+		return nil, "", errors.New("no account could be reached")
+	}
+	return a.Config(targets[0], a.Region()).Credentials, a.Region(), nil
 }

@@ -50,8 +50,7 @@ func withHint(err error, hint string) error { return &hinted{err: err, hint: hin
 type Mender interface{ Mend() string }
 
 func hintOf(err error) string {
-	var h *hinted
-	if errors.As(err, &h) {
+	if h, ok := errors.AsType[*hinted](err); ok {
 		return h.hint
 	}
 	var m Mender
@@ -73,8 +72,7 @@ func Run(ctx context.Context, rt Runtime, s Streams, args []string) int {
 	if hint := hintOf(err); hint != "" {
 		fmt.Fprintf(s.Err, "  hint: %s\n", hint)
 	}
-	var usage *UsageError
-	if errors.As(err, &usage) {
+	if _, ok := errors.AsType[*UsageError](err); ok {
 		return 2
 	}
 	return 1
@@ -109,6 +107,8 @@ func newRoot(rt Runtime, s *Streams) *cobra.Command {
 		newParse(s),
 		newEstate(rt, s),
 		newInventory(rt, s),
+		newPolicy(s),
+		newInvoke(rt, s),
 		newVersion(rt, s),
 	)
 	return root

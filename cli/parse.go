@@ -78,6 +78,8 @@ type parser struct {
 	assembler *transaction.Assembler
 	formats   formats
 	feeds     map[transaction.Group]*transaction.Feed
+	group     transaction.Group // of the last event
+	last      *transaction.Feed // of that group
 	all       []*transaction.Feed
 	clock     int64
 	ticked    int64
@@ -253,13 +255,15 @@ func (p *parser) fill(s *source) {
 		s.groups = append(s.groups, s.nextG)
 		s.nextE, s.ahead = transaction.Event{}, false
 	}
-	if len(s.batch) > 1 {
+	if !slices.IsSortedFunc(s.batch, byID) {
 		sort(s)
 	}
 }
 
 // maxTies bounds how many events of one millisecond are put in order.
 const maxTies = 10_000
+
+func byID(x, y transaction.Event) int { return transaction.CompareEventIDs(x.ID, y.ID) }
 
 // sort puts the batch in order of event ids; events without stay as they came.
 func sort(s *source) {
@@ -369,9 +373,18 @@ func (p *parser) advance(at int64) {
 }
 
 func (p *parser) feed(g transaction.Group) *transaction.Feed {
-	if f := p.feeds[g]; f != nil {
-		return f
+	if p.last != nil && p.group == g {
+		return p.last
 	}
+	f := p.feeds[g]
+	if f == nil {
+		f = p.newFeed(g)
+	}
+	p.group, p.last = g, f
+	return f
+}
+
+func (p *parser) newFeed(g transaction.Group) *transaction.Feed {
 	named := g
 	if named.AccessFormat = p.formats.byGroup[g.Name]; named.AccessFormat == "" {
 		named.AccessFormat = p.formats.all

@@ -156,11 +156,11 @@ func explainCase(out io.Writer, text []byte, asJSON bool) error {
 	fmt.Fprintln(out)
 	layers := make([][]string, len(x.Layers))
 	for i, v := range x.Layers {
-		needed := ""
+		missing := "no"
 		if v.Missing {
-			needed = "must allow"
+			missing = "yes"
 		}
-		layers[i] = []string{v.Layer.String(), v.Says, orDash(needed)}
+		layers[i] = []string{v.Layer.String(), v.Says, missing}
 	}
 	if err := printTable(out, []string{"LAYER", "SAYS", "MISSING"}, layers); err != nil {
 		return err

@@ -246,8 +246,8 @@ func (w *evalWorker) decide(b *caseBatch) {
 }
 
 func (w *evalWorker) appendError(out []byte, err error) []byte {
-	var e *iam.Error
-	if !errors.As(err, &e) {
+	e, ok := errors.AsType[*iam.Error](err)
+	if !ok {
 		e = &iam.Error{Message: err.Error()}
 	}
 	if w.table {
@@ -340,7 +340,6 @@ type caseCutter struct {
 	open     []byte
 	openLine int
 	depth    int
-	inString bool
 }
 
 func (c *caseCutter) full() bool { return len(c.batch.cases) >= batchCases || c.size >= batchBytes }

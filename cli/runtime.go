@@ -13,6 +13,7 @@ import (
 type Runtime interface {
 	estateRuntime
 	inventoryRuntime
+	invokeRuntime
 
 	// Version is the version of this build.
 	Version() string

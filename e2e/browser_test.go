@@ -56,7 +56,7 @@ func evaluate[T any](ctx context.Context, t *testing.T, script string) T {
 
 func visit(ctx context.Context, t *testing.T, width int64, url string) {
 	t.Helper()
-	if err := chromedp.Do(ctx, chromedp.EmulateViewport(width, 900), chromedp.Navigate(url), chromedp.WaitVisible("h1")); err != nil {
+	if err := chromedp.Do(ctx, chromedp.EmulateViewport(width, 900), chromedp.Navigate(url), chromedp.WaitVisible("main")); err != nil {
 		t.Fatalf("%s at %d px: %v", url, width, err)
 	}
 }

@@ -130,7 +130,7 @@ func TestServeCountsEachCallOnceThroughKills(t *testing.T) {
 	page = endpoints{}
 	fetch(t, client, base+"/api/v1/endpoints", &page)
 	e := page.Endpoints[0]
-	if e.Calls != len(ids) || e.Route != "/items/{id}" || e.Method != "POST" || e.APIName != "items" {
+	if e.Calls != len(ids) || e.Route != "/items/{id}" || e.Method != http.MethodPost || e.APIName != "items" {
 		t.Errorf("the inventory shows %+v for %d calls of POST /items/{id} of items", e, len(ids))
 	}
 	var sources struct {

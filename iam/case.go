@@ -3,6 +3,7 @@ package iam
 import (
 	"bytes"
 	"strconv"
+	"strings"
 )
 
 // Case is a policy case: a request and the policies that have a say in it, as
@@ -52,7 +53,6 @@ type caseParser struct {
 	cases *Cases
 	src   *source
 	out   *Case
-	trust bool
 }
 
 var (
@@ -68,29 +68,23 @@ var (
 
 func (p *caseParser) parse(n *node) *Error {
 	if n.kind != nodeObject {
-		return p.src.at(n, "", "a policy case is an object, not %s", n.kind)
+		return p.src.at(n, "write several cases one a line", "a policy case is an object, not %s", n.kind)
 	}
-	request := n.member("request")
-	if request == nil {
+	if n.member("request") == nil {
 		return p.src.at(n, "", "a policy case needs request")
-	}
-	// The action decides whether the resource policy is a trust policy.
-	if err := p.request(request); err != nil {
-		return err
 	}
 	out := &p.out.Policies
 	for i, v := range n.items {
 		var err *Error
 		switch name := n.keys[i].text; name {
 		case "request":
+			err = p.request(v)
 		case "identity_policies":
 			out.Identity, err = p.policies(KindIdentity, name, v)
 		case "resource_policy":
-			kind := KindResource
-			if isTrustAction(p.out.Query.action) {
-				kind = KindTrust
-			}
-			out.Resource, err = p.policy(kind, name, v)
+			// Of whatever kind: a case may also ask what a trust policy would
+			// do that AWS has not stored yet.
+			out.Resource, err = p.policy(KindResource, name, v)
 		case "permissions_boundary":
 			out.Boundary, err = p.policy(KindBoundary, name, v)
 		case "session_policies":
@@ -134,17 +128,21 @@ func (c *Cases) compile(kind Kind, src *source, n *node) (*Policy, *Error) {
 	if err != nil {
 		return nil, err
 	}
-	policy, compileErr := d.Compile()
-	if compileErr != nil {
-		return nil, src.at(n, "", "%v", compileErr)
+	policy, err := d.compiled()
+	if err == nil {
+		c.keep(k, policy)
 	}
+	return policy, err
+}
+
+// keep remembers a policy, and forgets all others when they are too many. The
+// text of k is a part of the case's; keeping that would keep all of the case.
+func (c *Cases) keep(k cacheKey, policy *Policy) {
 	if c.bytes += len(k.text); c.compiled == nil || c.bytes > maxCached {
 		c.compiled, c.bytes = map[cacheKey]*Policy{}, len(k.text)
 	}
-	// The text is a part of the case's; keeping it would keep all of that.
-	k.text = string(append([]byte(nil), k.text...))
+	k.text = strings.Clone(k.text)
 	c.compiled[k] = policy
-	return policy, nil
 }
 
 func (p *caseParser) policies(kind Kind, name string, n *node) ([]Attached, *Error) {

@@ -44,10 +44,18 @@ type resource struct {
 // Parse returned always compiles; one that was built by hand is checked here, and
 // the path of an error says where it is wrong.
 func (d *Document) Compile() (*Policy, error) {
+	p, err := d.compiled()
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+func (d *Document) compiled() (*Policy, *Error) {
 	p := &Policy{kind: d.Kind, statements: make([]statement, len(d.Statements))}
 	for i := range d.Statements {
 		if err := d.compile(&p.statements[i], &d.Statements[i]); err != nil {
-			err.Path = joinPath(indexed("Statement", i), err.Path)
+			err.Path = strings.TrimSuffix(indexed("Statement", i)+"."+err.Path, ".")
 			return nil, err
 		}
 	}
@@ -85,9 +93,13 @@ func (d *Document) compile(out *statement, s *Statement) *Error {
 			return err
 		}
 		path, short := strings.CutPrefix(text, "execute-api:")
-		out.resources = append(out.resources, resource{
-			pattern: compilePattern(path, syntax{wildcards: true, variables: variables, resource: !short}), short: short,
-		})
+		how := syntax{wildcards: true, variables: variables, resource: !short}
+		out.resources = append(out.resources, resource{pattern: compilePattern(path, how), short: short})
+		if whole := completeARN(text); whole != text {
+			// What is written may also match as it is, by a star at the end of a
+			// part.
+			out.resources = append(out.resources, resource{pattern: compilePattern(whole, how)})
+		}
 	}
 
 	switch {

@@ -189,15 +189,14 @@ type side struct{ identity, boundary, session bool }
 // gates evaluates what limits every request that it applies to: service control
 // policies, resource control policies and the VPC endpoint's policy.
 func (e *evaluation) gates(who *Principal) bool {
-	q, p := e.query, e.policies
+	p := e.policies
 	ok := true
-	sameAccount := who.Account != "" && who.Account == q.account
-	if !q.request.ServiceLinkedRole && (!q.request.ManagementAccount || !sameAccount) {
+	if e.asksSCPs(who) {
 		for _, level := range p.SCPs {
 			ok = e.require(LayerSCP, e.union(LayerSCP, level, who) != 0) && ok
 		}
 	}
-	if !q.request.ServiceLinkedRole && !q.request.ManagementAccount && supportsRCP(q.service) {
+	if e.asksRCPs() {
 		for _, level := range p.RCPs {
 			e.union(LayerRCP, level, who)
 		}
@@ -206,6 +205,22 @@ func (e *evaluation) gates(who *Principal) bool {
 		ok = e.require(LayerVPCEndpoint, e.policy(LayerVPCEndpoint, p.VPCEndpoint, who) != 0) && ok
 	}
 	return ok
+}
+
+// asksSCPs reports whether service control policies reach who: not principals of
+// the management account, nor service-linked roles.
+func (e *evaluation) asksSCPs(who *Principal) bool {
+	r := &e.query.request
+	management := r.ManagementAccount && who.Account != "" && who.Account == e.query.account
+	return !r.ServiceLinkedRole && !management
+}
+
+// asksRCPs reports whether resource control policies reach the request: not
+// resources of the management account, nor calls of service-linked roles, nor
+// services that they do not support.
+func (e *evaluation) asksRCPs() bool {
+	r := &e.query.request
+	return !r.ServiceLinkedRole && !r.ManagementAccount && supportsRCP(e.query.service)
 }
 
 // principalSide evaluates identity policies, boundary and session policies.

@@ -87,12 +87,12 @@ func GenerateInvoke(p InvokePolicy) (*Document, error) {
 	if err != nil {
 		return nil, err
 	}
-	actions := Strings{"execute-api:Invoke"}
+	s := Statement{Sid: "InvokeAPI", Effect: Allow, Action: Strings{"execute-api:Invoke"}, Resource: resources}
 	switch {
 	case p.ManageConnections && (len(p.Methods) > 0 || len(p.Paths) > 0 || p.InvalidateCache):
 		return nil, mistake("leave them out", "ManageConnections goes with neither methods, paths nor InvalidateCache")
 	case p.ManageConnections:
-		actions = Strings{"execute-api:ManageConnections"}
+		s.Action = Strings{"execute-api:ManageConnections"}
 		for i := range resources {
 			stage := strings.TrimSuffix(resources[i], "/*")
 			if len(p.Stages) == 0 {
@@ -101,9 +101,9 @@ func GenerateInvoke(p InvokePolicy) (*Document, error) {
 			resources[i] = stage + "/*/@connections/*"
 		}
 	case p.InvalidateCache:
-		actions = append(actions, "execute-api:InvalidateCache")
+		s.Action = Strings{"execute-api:Invoke", "execute-api:InvalidateCache"}
 	}
-	return finish(KindIdentity, Statement{Sid: "InvokeAPI", Effect: Allow, Action: actions, Resource: resources})
+	return finish(KindIdentity, s)
 }
 
 // GenerateAssume writes an identity-based policy that lets its principal assume
@@ -137,7 +137,7 @@ func GenerateTrust(p TrustPolicy) (*Document, error) {
 		}
 		external = Conditions{{"StringEquals", "sts:ExternalId", Strings{p.ExternalID}}}
 	}
-	statements, err := p.Callers.statements(partition(p.Partition), Statement{Action: actions, Condition: external})
+	statements, err := p.statements(partition(p.Partition), Statement{Action: actions, Condition: external})
 	if err != nil {
 		return nil, err
 	}
@@ -204,6 +204,12 @@ func (p *TrustPolicy) webIdentity() (Statement, error) {
 // GenerateResource writes the resource policy of a REST API that lets the callers
 // in, and no one else.
 func GenerateResource(p ResourcePolicy) (*Document, error) {
+	options := p.Scope
+	options.Methods = []string{"OPTIONS"}
+	preflight, err := options.resources()
+	if err != nil {
+		return nil, err
+	}
 	resources, err := p.resources()
 	if err != nil {
 		return nil, err
@@ -225,7 +231,7 @@ func GenerateResource(p ResourcePolicy) (*Document, error) {
 	if len(p.SourceIPs) > 0 {
 		conditions = append(conditions, Condition{"IpAddress", "aws:SourceIp", slices.Clone(p.SourceIPs)})
 	}
-	statements, err := p.Callers.statements(partition(p.Partition), Statement{
+	statements, err := p.statements(partition(p.Partition), Statement{
 		Action: Strings{"execute-api:Invoke"}, Resource: resources, Condition: conditions,
 	})
 	if err != nil {
@@ -241,14 +247,8 @@ func GenerateResource(p ResourcePolicy) (*Document, error) {
 		}}
 	}
 	if p.Preflight {
-		preflight := p.Scope
-		preflight.Methods = []string{"OPTIONS"}
-		resources, err := preflight.resources()
-		if err != nil {
-			return nil, err
-		}
 		statements = append(statements, Statement{
-			Sid: "Preflight", Effect: Allow, Principal: &Principals{Everyone: true}, Action: Strings{"execute-api:Invoke"}, Resource: resources,
+			Sid: "Preflight", Effect: Allow, Principal: &Principals{Everyone: true}, Action: Strings{"execute-api:Invoke"}, Resource: preflight,
 		})
 	}
 	return finish(KindResource, statements...)

@@ -2,6 +2,7 @@ package iam_test
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -226,9 +227,7 @@ func (g *generator) statement(w *world, kind string) object {
 		for range 1 + g.rand.IntN(2) {
 			op, block := g.condition()
 			if have, ok := conditions[op].(object); ok {
-				for k, v := range block {
-					have[k] = v
-				}
+				maps.Copy(have, block)
 			} else {
 				conditions[op] = block
 			}
@@ -291,16 +290,21 @@ func (g *generator) principal(w *world, s, conditions object) {
 		exact = object{"AWS": role}
 	}
 	// There, a NotPrincipal that names an account is not settled.
-	if w.action != "sts:AssumeRole" && g.chance(5) && s["Effect"] == "Deny" {
+	if g.chance(5) && s["Effect"] == "Deny" {
 		s["NotPrincipal"] = pick(g, exact, object{"AWS": "arn:aws:iam::" + ours + ":user/nobody"})
 		return
 	}
 	everyone := pick[any](g, "*", object{"AWS": "*"}, object{"AWS": []string{"*", role}})
 	_, byARN := findKey(conditions, "aws:PrincipalArn")
 	all := []any{
-		object{"AWS": ours}, object{"AWS": "arn:aws:iam::" + theirs + ":root"}, object{"AWS": []string{theirs, ours}},
-		object{"AWS": role}, object{"AWS": []string{role, "arn:aws:iam::" + ours + ":user/bob"}}, object{"AWS": "arn:aws:iam::" + ours + ":user/*"},
-		object{"Service": "lambda.amazonaws.com"}, object{"Federated": "arn:aws:iam::" + ours + ":saml-provider/corp", "AWS": theirs},
+		object{"AWS": ours},
+		object{"AWS": "arn:aws:iam::" + theirs + ":root"},
+		object{"AWS": []string{theirs, ours}},
+		object{"AWS": role},
+		object{"AWS": []string{role, "arn:aws:iam::" + ours + ":user/bob"}},
+		object{"AWS": "arn:aws:iam::" + ours + ":user/*"},
+		object{"Service": "lambda.amazonaws.com"},
+		object{"Federated": "arn:aws:iam::" + ours + ":saml-provider/corp", "AWS": theirs},
 		object{"AWS": "AROAEXAMPLEEXAMPLE12"},
 	}
 	// There, a session policy limits what is granted to the session by name, or

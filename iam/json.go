@@ -268,7 +268,7 @@ func (r *reader) object(n *node, depth int) *Error {
 		r.open[top].key = name
 		// A short object is searched; a long one, which an attacker would
 		// write to make the search quadratic, gets an index.
-		duplicate := false
+		var duplicate bool
 		if len(n.keys) < 16 {
 			duplicate = n.member(name) != nil
 		} else {
@@ -430,6 +430,7 @@ func (r *reader) escaped(start, from int) (string, *Error) {
 			b.WriteString(r.text[at:r.pos])
 			continue
 		}
+		escape := r.pos
 		r.pos++
 		switch c := r.peek(); c {
 		case '"', '\\', '/':
@@ -447,12 +448,12 @@ func (r *reader) escaped(start, from int) (string, *Error) {
 		case 'u':
 			u, ok := r.unicode()
 			if !ok {
-				return "", r.fail(r.pos-1, "an escape \\u needs four hexadecimal digits that are a character")
+				return "", r.fail(escape, "an escape \\u needs four hexadecimal digits that are a character")
 			}
 			b.WriteRune(u)
 			continue
 		default:
-			return "", r.fail(r.pos-1, "a string holds an unknown escape")
+			return "", r.fail(escape, "a string holds an unknown escape")
 		}
 		r.pos++
 	}

@@ -35,8 +35,7 @@ type Finding struct {
 // rule "invalid". Findings are ordered by their place.
 func Lint(kind Kind, text []byte) []Finding {
 	d, err := Parse(kind, text)
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return []Finding{{Place: e.Place, Rule: "invalid", Severity: SeverityError, Message: e.Message, Mend: e.Hint}}
 	}
 	return d.Lint()
@@ -48,6 +47,7 @@ func (d *Document) Lint() []Finding {
 	l.document()
 	for i := range d.Statements {
 		l.index, l.statement = i, &d.Statements[i]
+		l.sid()
 		l.principals()
 		l.actions()
 		l.resources()
@@ -156,6 +156,14 @@ func (l *linter) values(element string, list Strings, f func(text string, at []a
 	}
 }
 
+// sid: policies in IAM and Organizations have alphanumeric ids; services let their
+// resource policies have more.
+func (l *linter) sid() {
+	if l.doc.Kind != KindResource && l.doc.Kind != KindVPCEndpoint && !isAlphanumeric(l.statement.Sid) {
+		l.report("sid", SeverityError, at("Sid"), "use A-Z, a-z and 0-9 alone", "AWS does not take the Sid %q", clip(l.statement.Sid))
+	}
+}
+
 func (l *linter) principals() {
 	s := l.statement
 	for element, p := range map[string]*Principals{"Principal": s.Principal, "NotPrincipal": s.NotPrincipal} {
@@ -187,6 +195,9 @@ func (l *linter) principals() {
 	}
 	if s.Principal == nil || !s.Principal.isEveryone() || s.Effect != Allow || len(s.Condition) > 0 {
 		return
+	}
+	if !slices.ContainsFunc(s.Resource, func(r string) bool { return !strings.Contains(r, "/OPTIONS/") }) && s.Resource != nil {
+		return // preflight requests are never signed
 	}
 	switch l.doc.Kind {
 	case KindTrust:

@@ -32,7 +32,7 @@ func (r *Result) title(l Layer) string {
 // resource-based one, and across accounts a resource-based policy that names only
 // the account counts as missing when the caller's own side is.
 func (r *Result) Message() string {
-	if r.Decision == Allowed {
+	if r.Decision == Allowed || r.query == nil {
 		return ""
 	}
 	q := r.query
@@ -109,11 +109,8 @@ func (r *Result) blamed() (l Layer, explicit bool) {
 		return LayerIdentity, false
 	case r.lack.has(LayerBoundary):
 		return LayerBoundary, false
-	case r.lack.has(LayerSession):
-		return LayerSession, false
 	default:
-		// Only the root user's attempt to assume a role lacks nothing.
-		return LayerIdentity, false
+		return LayerSession, false
 	}
 }
 
@@ -131,7 +128,7 @@ func (q *Query) maskedResource() string {
 // what, and what to write there. Nothing if the request is allowed.
 func (r *Result) Advice() string {
 	switch {
-	case r.Decision == Allowed:
+	case r.Decision == Allowed, r.query == nil:
 		return ""
 	case r.Decision == ExplicitDeny:
 		return r.adviseOnDeny()
@@ -159,19 +156,16 @@ func (r *Result) Advice() string {
 }
 
 func (r *Result) adviseOnDeny() string {
-	for _, reason := range r.Reasons {
-		// The reasons of an explicit denial are the statements that deny.
-		at := fmt.Sprintf("statement %d", reason.Statement)
-		if reason.Sid != "" {
-			at += fmt.Sprintf(" (%s)", reason.Sid)
-		}
-		in := "the " + r.title(reason.Layer)
-		if reason.Policy != "" {
-			in += " " + reason.Policy
-		}
-		return fmt.Sprintf("Take out or narrow %s of %s: it denies the request, and no Allow can outweigh a Deny.", at, in)
+	reason := r.Reasons[0]
+	at := fmt.Sprintf("statement %d", reason.Statement)
+	if reason.Sid != "" {
+		at += fmt.Sprintf(" (%s)", reason.Sid)
 	}
-	return "A statement denies the request, and no Allow can outweigh a Deny."
+	in := "the " + r.title(reason.Layer)
+	if reason.Policy != "" {
+		in += " " + reason.Policy
+	}
+	return fmt.Sprintf("Take out or narrow %s of %s: it denies the request, and no Allow can outweigh a Deny.", at, in)
 }
 
 func (r *Result) adviseOnMissing(l Layer) string {
@@ -183,7 +177,7 @@ func (r *Result) adviseOnMissing(l Layer) string {
 	}
 	switch l {
 	case LayerSCP:
-		return fmt.Sprintf("On every level of the organization above account %s a service control policy must allow %s; one level does not.", q.who.Account, action)
+		return fmt.Sprintf("On every level of the organization, from its root to the account of %s, a service control policy must allow %s; one level does not.", whom, action)
 	case LayerVPCEndpoint:
 		return fmt.Sprintf("The policy of the VPC endpoint must allow %s to perform %s on %s.", whom, action, resource)
 	case LayerBoundary:

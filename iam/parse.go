@@ -10,8 +10,9 @@ import (
 // path, line and column. A document whose Statement is an empty list is valid
 // and says nothing.
 //
-// One form that AWS refuses is taken as it is: a principal ARN with a wildcard in
-// it. It matches no one, and Lint reports it.
+// Two things that AWS refuses are taken as they are, because they mean what they
+// say, and Lint reports them: a principal ARN with a wildcard, which matches no
+// one, and a Sid with other characters than AWS takes.
 func Parse(kind Kind, text []byte) (*Document, error) {
 	src, err := readJSON(string(text), 1, MaxDocumentSize)
 	if err != nil {
@@ -39,7 +40,7 @@ func parseDocument(kind Kind, src *source, n *node) (*Document, *Error) {
 	if n.end-n.start > MaxDocumentSize {
 		return nil, src.at(n, "", "it is too large: %d bytes, at most %d are read", n.end-n.start, MaxDocumentSize)
 	}
-	d := &Document{Kind: kind, src: src, node: n}
+	d := &Document{Kind: kind, Statements: []Statement{}, src: src, node: n}
 	var statements *node
 	for i, v := range n.items {
 		var err *Error
@@ -224,11 +225,6 @@ func (p *parser) sid(n *node) (string, *Error) {
 	sid, err := p.str(n)
 	if err != nil || sid == "" {
 		return "", err
-	}
-	// Policies in IAM and Organizations have alphanumeric ids; services let
-	// their resource policies have more.
-	if p.kind != KindResource && p.kind != KindVPCEndpoint && !isAlphanumeric(sid) {
-		return "", p.src.at(n, "use A-Z, a-z and 0-9 alone", "the Sid %q is not alphanumeric", clip(sid))
 	}
 	if p.sids[sid] {
 		return "", p.src.at(n, "give every statement its own Sid, or none", "the Sid %q is there twice", clip(sid))

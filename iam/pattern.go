@@ -59,9 +59,6 @@ type syntax struct {
 // compilePattern turns text into a pattern. It cannot fail: what does not read as
 // a variable is one that never has a value, or plain text if it has no end.
 func compilePattern(text string, s syntax) pattern {
-	if s.resource {
-		text = completeARN(text)
-	}
 	var tokens []token
 	lit := 0 // start of plain text that is not yet a token
 	colons := 0

@@ -38,7 +38,7 @@ type Error struct {
 
 // Error returns the place and the message.
 func (e *Error) Error() string {
-	if where := e.Place.String(); where != "" {
+	if where := e.String(); where != "" {
 		return where + ": " + e.Message
 	}
 	return e.Message
