@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/gatehouse-project/gatehouse/iam"
 )
 
 // Account is a simulated AWS account.
@@ -21,13 +23,27 @@ type Account struct {
 	roles   map[string]*Role // by name
 	users   map[string]*User
 	regions map[string]*Region
-	optIn   map[string]string // region opt status that differs from the table
+	optIn   map[string]string        // region opt status that differs from the table
+	managed map[string]iam.Attached  // managed policies by ARN
+	oidc    map[string]*oidcProvider // by issuer
+	saml    map[string]*samlProvider // by ARN
 }
 
-// Role is an IAM role as far as the default Authority needs it.
+// Role is an IAM role. What it trusts and may do is said by policy documents, or
+// in the short form of lists, which AddRole turns into documents.
 type Role struct {
 	Name string
 	Path string // with both slashes; empty: "/"
+	// TrustPolicy is the trust policy as JSON. It stands in place of
+	// TrustedAccounts, TrustedPrincipals and ExternalID, which then are empty.
+	TrustPolicy string
+	// Policies are identity-based policies as JSON, beside Allow.
+	Policies []string
+	// PermissionsBoundary is a policy as JSON; empty: none.
+	PermissionsBoundary string
+	// Tags are the role's tags: aws:PrincipalTag of its sessions, under the tags
+	// of the session, and aws:ResourceTag where it is assumed.
+	Tags map[string]string
 	// TrustedAccounts may assume the role with any of their principals whose
 	// own Allow has sts:AssumeRole.
 	TrustedAccounts []string
@@ -42,8 +58,9 @@ type Role struct {
 	// MaxSession is the longest session; 0: one hour.
 	MaxSession time.Duration
 
-	id  string // AROA…
-	arn string
+	id       string // AROA…
+	arn      string
+	policies *policies
 }
 
 // User is an IAM user.
@@ -52,9 +69,16 @@ type User struct {
 	Path string // with both slashes; empty: "/"
 	// Allow are the actions that the user may call, with * and ?. Nil: nothing.
 	Allow []string
+	// Policies are identity-based policies as JSON, beside Allow.
+	Policies []string
+	// PermissionsBoundary is a policy as JSON; empty: none.
+	PermissionsBoundary string
+	// Tags are the user's tags, aws:PrincipalTag.
+	Tags map[string]string
 
-	id  string // AIDA…
-	arn string
+	id       string // AIDA…
+	arn      string
+	policies *policies
 }
 
 // Credentials are an access key, with a session token and an end if temporary.
@@ -76,6 +100,9 @@ func newAccount(s *Sim, id string) *Account {
 		users:   map[string]*User{},
 		regions: map[string]*Region{},
 		optIn:   map[string]string{},
+		managed: map[string]iam.Attached{},
+		oidc:    map[string]*oidcProvider{},
+		saml:    map[string]*samlProvider{},
 	}
 }
 
@@ -114,13 +141,17 @@ func (a *Account) Status() string {
 }
 
 // AddRole adds a role, or replaces the one of that name, and returns its ARN.
-// Sessions of a replaced role live on with what the new one allows.
+// Sessions of a replaced role live on with what the new one allows. It panics on a
+// policy that AWS would not store, for that is a mistake in the world's set-up.
 func (a *Account) AddRole(r Role) string {
 	r.Path = cleanPath(r.Path)
 	r.arn = "arn:" + a.sim.partition + ":iam::" + a.id + ":role" + r.Path + r.Name
 	r.TrustedAccounts = slices.Clone(r.TrustedAccounts)
 	r.TrustedPrincipals = slices.Clone(r.TrustedPrincipals)
 	r.Allow = slices.Clone(r.Allow)
+	r.Policies = slices.Clone(r.Policies)
+	r.Tags = maps.Clone(r.Tags)
+	r.policies = compileRole(a.sim.partition, &r)
 	id := "AROA" + a.sim.randomID(upperAlnum, 17)
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -139,11 +170,18 @@ func (a *Account) RemoveRole(name string) {
 	delete(a.roles, name)
 }
 
-// AddUser adds a user, or replaces the one of that name, and returns its ARN.
+// AddUser adds a user, or replaces the one of that name, and returns its ARN. It
+// panics on a policy that AWS would not store.
 func (a *Account) AddUser(u User) string {
 	u.Path = cleanPath(u.Path)
 	u.arn = "arn:" + a.sim.partition + ":iam::" + a.id + ":user" + u.Path + u.Name
 	u.Allow = slices.Clone(u.Allow)
+	u.Policies = slices.Clone(u.Policies)
+	u.Tags = maps.Clone(u.Tags)
+	u.policies = &policies{
+		identity: compileIdentity(u.arn, u.Allow, u.Policies),
+		boundary: compileBoundary(u.arn, u.PermissionsBoundary),
+	}
 	id := "AIDA" + a.sim.randomID(upperAlnum, 17)
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -2,10 +2,12 @@ package awssim
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
-	"slices"
-	"strings"
 	"time"
+
+	"github.com/gatehouse-project/gatehouse/iam"
+	"github.com/gatehouse-project/gatehouse/sigv4"
 )
 
 // Authority decides who is calling and what they may. It is where signature
@@ -13,12 +15,13 @@ import (
 // refuses the call, whatever the error is.
 type Authority interface {
 	// Authenticate checks that the request was made with the credential. Its
-	// errors are the Err… values of this package, an *Error, or anything else,
-	// which is answered as access denied.
+	// errors are the Err… values of this package, an *Error, a *sigv4.Error, or
+	// anything else, which is answered as access denied.
 	Authenticate(r *http.Request, body []byte, key Credential) error
 	// Authorize checks that the call is allowed. ErrAccessDenied is answered in
 	// the service's own words. It is not asked about sts:GetCallerIdentity, which
-	// needs no permission.
+	// needs no permission, and asked again for each further action that a call
+	// needs: sts:TagSession for session tags.
 	Authorize(call Call) error
 }
 
@@ -44,10 +47,13 @@ var errRegion = errors.New("unknown region")
 // Kind says what a Principal is.
 type Kind string
 
-// The kinds of principals that can sign calls.
+// The kinds of principals.
 const (
 	KindUser    Kind = "user"
 	KindSession Kind = "assumed-role"
+	// KindProvider is who an OIDC or SAML provider vouches for. It calls
+	// AssumeRoleWithWebIdentity and AssumeRoleWithSAML, which are not signed.
+	KindProvider Kind = "provider"
 )
 
 // Principal is who calls.
@@ -71,15 +77,22 @@ type Credential struct {
 	SecretAccessKey string
 	SessionToken    string
 	Principal       Principal
-	// Expires ends a session; zero: a long-lived key.
+	// Issued is when a session began, Expires when it ends; zero: a long-lived key.
+	Issued  time.Time
 	Expires time.Time
 	// Chained says that the role was assumed by another role's session.
 	Chained bool
-	// Policies are the session policies given to AssumeRole, Tags the session
-	// tags, SourceIdentity the source identity.
-	Policies       []string
+	// Policies are the session policies given to AssumeRole, as JSON or by ARN.
+	Policies []string
+	// Tags are the session tags; those of Transitive pass on to sessions that this
+	// one assumes, as does SourceIdentity.
 	Tags           map[string]string
+	Transitive     []string
 	SourceIdentity string
+	// Provider is the ARN of the identity provider that vouched, if one did.
+	Provider string
+
+	session []iam.Attached // Policies, compiled
 }
 
 // Known reports whether the access key was issued.
@@ -101,100 +114,82 @@ type Call struct {
 	Region    string
 	Resource  string // ARN, or "*"
 	Principal Principal
-	// Granted are the action patterns of the caller's role or user; nil if it
-	// does not exist any more.
-	Granted []string
 	// Session is the calling credential.
 	Session Credential
+	// Policies have a say in the call: those of the caller, and the trust policy of
+	// a role that is to be assumed.
+	Policies iam.Policies
+	// Context are the condition keys of the call.
+	Context iam.Context
+	// Owner is the account of the resource.
+	Owner string
 
 	// Role is the role to assume, nil if there is none of that ARN; for
-	// sts:AssumeRole alone, as the two that follow.
+	// sts:AssumeRole and its kin alone, as what follows.
 	Role       *Role
-	RoleAcct   string
 	ExternalID string
 }
 
-// lists is the default Authority: access key, session token, expiry, and the
-// lists of Role and User. It does not look at signatures.
-type lists struct{ clock func() time.Time }
+// authority is the default Authority: signatures as sigv4 verifies them, and
+// decisions as iam makes them.
+type authority struct {
+	sim      *Sim
+	clock    func() time.Time // of signing
+	verifier sigv4.Verifier
+}
 
-var _ Authority = lists{}
+var _ Authority = (*authority)(nil)
 
-// Authenticate checks the access key, the session token and the expiry.
-func (l lists) Authenticate(r *http.Request, _ []byte, key Credential) error {
-	if !key.Known() {
-		return ErrUnknownAccessKey
+func newAuthority(s *Sim, clock func() time.Time) *authority {
+	a := &authority{sim: s, clock: clock}
+	a.verifier.Lookup = func(id string) (sigv4.Credentials, error) {
+		c := s.credential(id)
+		if !c.Known() {
+			return sigv4.Credentials{}, sigv4.ErrUnknownAccessKey
+		}
+		// The end of the session is in the simulated time, and is checked below.
+		return sigv4.Credentials{AccessKeyID: id, SecretAccessKey: c.SecretAccessKey, SessionToken: c.SessionToken}, nil
 	}
-	token := r.Header.Get("X-Amz-Security-Token")
-	if token == "" {
-		token = r.URL.Query().Get("X-Amz-Security-Token")
+	return a
+}
+
+// Authenticate verifies the signature, the session token and the expiry.
+func (a *authority) Authenticate(r *http.Request, body []byte, key Credential) error {
+	if _, err := a.verifier.VerifyBody(r, body, a.clock()); err != nil {
+		return err
 	}
-	if token != key.SessionToken {
-		return ErrUnknownAccessKey
-	}
-	if !key.Expires.IsZero() && !l.clock().Before(key.Expires) {
+	if !key.Expires.IsZero() && !a.sim.clock().Before(key.Expires) {
 		return ErrExpiredToken
 	}
 	return nil
 }
 
-// Authorize looks the action up in what is granted to the caller and, for
-// sts:AssumeRole, asks the role's trust lists. A role of the caller's own
-// account that trusts the caller by name needs no grant, as on AWS.
-func (l lists) Authorize(call Call) error {
-	granted := false
-	for _, pattern := range call.Granted {
-		if matchAction(pattern, call.Action) {
-			granted = true
-			break
-		}
+// Authorize evaluates the policies of both sides.
+func (a *authority) Authorize(call Call) error {
+	who, err := iam.ParsePrincipal(call.Principal.ARN)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrAccessDenied, err)
 	}
-	if call.Action != "sts:AssumeRole" {
-		if !granted {
-			return ErrAccessDenied
-		}
+	query, err := iam.Request{
+		Principal: who, Action: call.Action, Resource: call.Resource, ResourceAccount: call.Owner, Context: call.Context,
+	}.Prepare()
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrAccessDenied, err)
+	}
+	if call.Policies.Decide(query) == iam.Allowed {
 		return nil
 	}
-	if call.Role == nil {
+	result := iam.Evaluate(&call.Policies, query)
+	if call.Service == serviceSTS && result.Decision == iam.ImplicitDeny {
+		// STS says no more than who may not do what; see deniedText.
 		return ErrAccessDenied
 	}
-	if call.Role.ExternalID != "" && call.ExternalID != call.Role.ExternalID {
-		return ErrAccessDenied
-	}
-	named := slices.ContainsFunc(call.Role.TrustedPrincipals, func(arn string) bool {
-		return arn == call.Principal.ARN || arn != "" && arn == call.Principal.RoleARN
-	})
-	if named && (granted || call.RoleAcct == call.Account) {
-		return nil
-	}
-	if granted && slices.Contains(call.Role.TrustedAccounts, call.Account) {
-		return nil
-	}
-	return ErrAccessDenied
+	return &denial{result.Message()}
 }
 
-// matchAction matches an action with a pattern of * and ?, without regard to
-// case, in time linear in practice: it backtracks to the last star alone.
-func matchAction(pattern, action string) bool {
-	pattern, action = strings.ToLower(pattern), strings.ToLower(action)
-	p, a, star, mark := 0, 0, -1, 0
-	for a < len(action) {
-		switch {
-		case p < len(pattern) && pattern[p] == '*':
-			star, mark = p, a
-			p++
-		case p < len(pattern) && (pattern[p] == '?' || pattern[p] == action[a]):
-			p++
-			a++
-		case star >= 0:
-			mark++
-			p, a = star+1, mark
-		default:
-			return false
-		}
-	}
-	for p < len(pattern) && pattern[p] == '*' {
-		p++
-	}
-	return p == len(pattern)
-}
+// denial is ErrAccessDenied in words of its own.
+type denial struct{ message string }
+
+func (d *denial) Error() string { return d.message }
+
+func (d *denial) Unwrap() error { return ErrAccessDenied }

@@ -15,7 +15,7 @@ import (
 const benchMessage = `(3f0c5a52-5a3e-4b0f-9f5e-000000000000) Method request headers: {Accept="*/*", Host=x}`
 
 // benchSim is a Sim whose group "g" holds n events of eight streams.
-func benchSim(n int) (sim *awssim.Sim, accessKey string) {
+func benchSim(n int) (sim *awssim.Sim, key awssim.Credentials) {
 	sim = awssim.New(awssim.Options{})
 	a := sim.Account(orders)
 	logs := a.Region(region).Logs()
@@ -26,14 +26,14 @@ func benchSim(n int) (sim *awssim.Sim, accessKey string) {
 		}
 		logs.Put("g", fmt.Sprint("stream-", i%8), batch...)
 	}
-	return sim, a.AddAccessKey("admin").AccessKeyID
+	return sim, a.AddAccessKey("admin")
 }
 
-func filterRequest(b *testing.B, accessKey, body string) *http.Request {
+func logsRequest(b *testing.B, key awssim.Credentials, operation, body string) *http.Request {
 	b.Helper()
 	r := httptest.NewRequestWithContext(b.Context(), http.MethodPost, "/", strings.NewReader(body))
-	r.Header.Set("X-Amz-Target", "Logs_20140328.FilterLogEvents")
-	r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential="+accessKey+"/20260301/eu-west-1/logs/aws4_request, SignedHeaders=host, Signature=0")
+	r.Header.Set("X-Amz-Target", "Logs_20140328."+operation)
+	sign(b, r, key, "logs", region)
 	return r
 }
 
@@ -41,14 +41,14 @@ func filterRequest(b *testing.B, accessKey, body string) *http.Request {
 // growing size: a page costs its own size, whatever the group's.
 func BenchmarkFilterLogEvents(b *testing.B) {
 	for _, group := range []int{20_000, 200_000, 1_200_000} {
-		sim, accessKey := benchSim(group)
+		sim, key := benchSim(group)
 		for _, limit := range []int{100, 10_000} {
 			b.Run(fmt.Sprintf("group=%d/page=%d", group, limit), func(b *testing.B) {
 				body := fmt.Sprintf(`{"logGroupName":"g","limit":%d,"startTime":%d}`, limit, 1_700_000_000_000+int64(group)/20)
 				var w discard
 				for b.Loop() {
 					w = discard{header: http.Header{}}
-					sim.Handler().ServeHTTP(&w, filterRequest(b, accessKey, body))
+					sim.Handler().ServeHTTP(&w, logsRequest(b, key, "FilterLogEvents", body))
 				}
 				if w.status != http.StatusOK {
 					b.Fatal(w.status)
@@ -103,7 +103,7 @@ func BenchmarkPutLogEvents(b *testing.B) {
 	sim := awssim.New(awssim.Options{Retention: time.Second})
 	a := sim.Account(orders)
 	a.Region(region).Logs().Put("g", "s")
-	accessKey := a.AddAccessKey("admin").AccessKeyID
+	key := a.AddAccessKey("admin")
 	type event struct {
 		Timestamp int64  `json:"timestamp"`
 		Message   string `json:"message"`
@@ -119,8 +119,7 @@ func BenchmarkPutLogEvents(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		r := filterRequest(b, accessKey, string(body))
-		r.Header.Set("X-Amz-Target", "Logs_20140328.PutLogEvents")
+		r := logsRequest(b, key, "PutLogEvents", string(body))
 		w := discard{header: http.Header{}}
 		sim.Handler().ServeHTTP(&w, r)
 		if w.status != http.StatusOK {

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+
+	"github.com/gatehouse-project/gatehouse/sigv4"
 )
 
 // Error is an error that AWS would answer. An Authority may return one to
@@ -97,9 +99,27 @@ func (x *exchange) classify(err error) *Error {
 		return j
 	}
 	var e *Error
+	var denied *denial
+	if signature, ok := errors.AsType[*sigv4.Error](err); ok {
+		switch signature.Code {
+		case sigv4.CodeMissingToken:
+			err = ErrMissingAuthentication
+		case sigv4.CodeUnrecognized:
+			err = ErrUnknownAccessKey
+		case sigv4.CodeExpiredToken:
+			err = ErrExpiredToken
+		case sigv4.CodeIncomplete:
+			return &Error{Status: forbidden, Code: pick("IncompleteSignature", sigv4.CodeIncomplete), Message: signature.Message}
+		default:
+			// Other services than API Gateway do not show the canonical request.
+			return &Error{Status: forbidden, Code: pick("SignatureDoesNotMatch", sigv4.CodeInvalid), Message: signature.Summary()}
+		}
+	}
 	switch {
 	case errors.As(err, &e):
 		return e
+	case errors.As(err, &denied):
+		return &Error{Status: forbidden, Code: pick("AccessDenied", "AccessDeniedException"), Message: denied.message}
 	case errors.Is(err, ErrMissingAuthentication):
 		return &Error{Status: forbidden, Code: pick("MissingAuthenticationToken", "MissingAuthenticationTokenException"), Message: pick("Request is missing Authentication Token", "Missing Authentication Token")}
 	case errors.Is(err, ErrUnknownAccessKey):
@@ -114,10 +134,15 @@ func (x *exchange) classify(err error) *Error {
 	return &Error{Status: forbidden, Code: pick("AccessDenied", "AccessDeniedException"), Message: x.deniedText()}
 }
 
-// deniedText is AWS's text for a call that no policy allows.
+// deniedText is AWS's text for a call that no policy allows. STS does not say
+// which side it was, and to those whom a provider vouches for not even who they
+// are.
 func (x *exchange) deniedText() string {
+	if x.call.Principal.Kind == KindProvider {
+		return "Not authorized to perform " + x.call.Action
+	}
 	text := fmt.Sprintf("User: %s is not authorized to perform: %s on resource: %s", x.cred.Principal.ARN, x.call.Action, x.call.Resource)
-	if x.call.Action != "sts:AssumeRole" {
+	if x.call.Service != serviceSTS {
 		text += fmt.Sprintf(" because no identity-based policy allows the %s action", x.call.Action)
 	}
 	return text

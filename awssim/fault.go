@@ -26,7 +26,7 @@ const (
 	// Slow waits Delay before the call is handled.
 	Slow FaultKind = "slow"
 	// ExpireCredentials ends the calling session for good.
-	ExpireCredentials FaultKind = "expire_credentials" //nolint:gosec // the name of a fault
+	ExpireCredentials FaultKind = "expire_credentials"
 	// EmptyPage answers an empty page with a token; the events come after (filter).
 	EmptyPage FaultKind = "empty_page"
 	// PageTwice answers a page whose token leads to the same page again (filter).

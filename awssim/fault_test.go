@@ -170,10 +170,10 @@ func TestCutConnection(t *testing.T) {
 				t.Errorf("a cut answer was taken for whole: %d events", len(out.Events))
 			}
 			// Beside the SDK: the answer begins well and ends in the middle.
-			key := w.sim.Account(orders).AddAccessKey("raw").AccessKeyID
+			key := w.sim.Account(orders).AddAccessKey("raw")
 			req := must[*http.Request](t)(http.NewRequestWithContext(ctx(t), http.MethodPost, w.url, strings.NewReader(`{"logGroupName":"g"}`)))
 			req.Header.Set("X-Amz-Target", "Logs_20140328.FilterLogEvents")
-			req.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential="+key+"/20260301/eu-west-1/logs/aws4_request, SignedHeaders=host, Signature=0")
+			sign(t, req, key, "logs", region)
 			res := must[*http.Response](t)(http.DefaultClient.Do(req))
 			defer closeBody(t, res.Body)
 			body, err := io.ReadAll(res.Body)

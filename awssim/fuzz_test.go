@@ -4,10 +4,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gatehouse-project/gatehouse/awssim"
+	"github.com/gatehouse-project/gatehouse/sigv4"
 )
 
 // FuzzHandler sends anything to the handler: it must answer, never with a
@@ -16,6 +19,12 @@ func FuzzHandler(f *testing.F) {
 	sim := awssim.New(awssim.Options{Control: true})
 	a := sim.Account(orders)
 	a.AddRole(awssim.Role{Name: "R", TrustedAccounts: []string{orders}})
+	a.AddOIDCProvider(awssim.OIDCProvider{URL: issuer, ClientIDs: []string{"x"}, JWKS: `{"keys":[]}`})
+	metadata, err := os.ReadFile("testdata/saml/metadata.xml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	a.AddSAMLProvider(awssim.SAMLProvider{Name: "idp", Metadata: string(metadata)})
 	r := a.Region(region)
 	r.AddRESTAPI(petStore())
 	r.AddHTTPAPI(awssim.API{ID: "http01", Routes: []awssim.Route{{Key: "$default"}}})
@@ -29,6 +38,9 @@ func FuzzHandler(f *testing.F) {
 		{"POST", "/", "logs", "Logs_20140328.DescribeLogStreams", `{"logGroupIdentifier":"arn:aws:logs:eu-west-1:222222222222:log-group:g","orderBy":"LastEventTime"}`},
 		{"POST", "/", "logs", "Logs_20140328.DescribeLogGroups", `{"limit":1}`},
 		{"POST", "/", "sts", "", "Action=AssumeRole&RoleArn=arn:aws:iam::222222222222:role/R&RoleSessionName=s"},
+		{"POST", "/", "sts", "", "Action=AssumeRole&RoleArn=arn:aws:iam::222222222222:role/R&RoleSessionName=s2&Policy=%7B%7D&Tags.member.1.Key=a&TransitiveTagKeys.member.1=a&SourceIdentity=x"},
+		{"POST", "/", "", "", "Action=AssumeRoleWithWebIdentity&RoleArn=arn:aws:iam::222222222222:role/R&RoleSessionName=s2&WebIdentityToken=eyJhbGciOiJSUzI1NiJ9.e30.e30"},
+		{"POST", "/", "", "", "Action=AssumeRoleWithSAML&RoleArn=arn:aws:iam::222222222222:role/R&PrincipalArn=arn:aws:iam::222222222222:saml-provider/idp&SAMLAssertion=PGEvPg=="},
 		{"POST", "/", "organizations", "AWSOrganizationsV20161128.ListAccounts", `{}`},
 		{"POST", "/listRegions", "account", "", `{"MaxResults":3}`},
 		{"GET", "/restapis/abc123/resources?embed=methods&limit=1&position=x", "apigateway", "", ""},
@@ -49,7 +61,11 @@ func FuzzHandler(f *testing.F) {
 		req.Method, req.URL = method, u
 		req.Header.Set("X-Amz-Target", target)
 		if service != "" {
-			req.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=AKIAFUZZ/20260301/eu-west-1/"+service+"/aws4_request, SignedHeaders=host, Signature=0")
+			signer := sigv4.Signer{Credentials: sigv4.Credentials{AccessKeyID: "AKIAFUZZ", SecretAccessKey: "secret"}, Service: service, Region: region}
+			req.RequestURI = u.RequestURI()
+			if _, err := signer.Sign(req, time.Now()); err != nil {
+				return
+			}
 		}
 		w := httptest.NewRecorder()
 		sim.Handler().ServeHTTP(w, req)

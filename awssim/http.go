@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/gatehouse-project/gatehouse/iam"
 )
 
 // The services, by the name in the credential scope.
@@ -41,6 +44,11 @@ type operation struct {
 	prepare func(x *exchange) error
 	// free operations need no permission: whoever has a credential may call.
 	free bool
+	// federated operations are not signed: prepare finds out who calls.
+	federated bool
+	// further are the actions, beside the operation's own, that the call needs
+	// once it is prepared; nil: none.
+	further func(x *exchange) []string
 	// run does it and answers. It is not called if an error came before.
 	run func(x *exchange) error
 }
@@ -127,10 +135,13 @@ func (s *Sim) serve(w http.ResponseWriter, r *http.Request) {
 
 // handle takes the call from authentication to its answer.
 func (x *exchange) handle(signed bool, scope scope) error {
-	if !signed {
+	s := x.sim
+	if x.op.federated {
+		return x.handleFederated()
+	}
+	if !signed && !claimsSignature(x.r) {
 		return ErrMissingAuthentication
 	}
-	s := x.sim
 	x.cred = s.credential(scope.accessKey)
 	if err := s.authority.Authenticate(x.r, x.body, x.cred); err != nil {
 		return err
@@ -148,9 +159,12 @@ func (x *exchange) handle(signed bool, scope scope) error {
 	x.account = a
 	x.call = Call{
 		Service: x.svc.name, Operation: x.op.name, Action: x.svc.name + ":" + x.op.name,
-		Account: x.account.id, Region: x.region, Resource: "*",
-		Principal: x.cred.Principal, Session: x.cred, Granted: x.account.granted(x.cred.Principal),
+		Account: x.account.id, Region: x.region, Resource: "*", Owner: x.account.id,
+		Principal: x.cred.Principal, Session: x.cred,
 	}
+	var tags map[string]string
+	x.call.Policies, tags = x.account.policiesOf(&x.cred)
+	x.call.Context = x.context(tags)
 	if x.svc.name == serviceAPIGateway {
 		x.call.Action = "apigateway:" + x.r.Method
 	}
@@ -167,10 +181,102 @@ func (x *exchange) handle(signed bool, scope scope) error {
 	if x.op.free {
 		return x.op.run(x)
 	}
-	if err := s.authority.Authorize(x.call); err != nil {
+	if err := x.authorize(); err != nil {
 		return err
 	}
 	return x.op.run(x)
+}
+
+// authorize asks for every action that the call needs.
+func (x *exchange) authorize() error {
+	if err := x.sim.authority.Authorize(x.call); err != nil {
+		return err
+	}
+	if x.op.further == nil {
+		return nil
+	}
+	for _, action := range x.op.further(x) {
+		x.call.Action = action
+		if err := x.sim.authority.Authorize(x.call); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// handleFederated takes a call that an identity provider vouches for to its
+// answer.
+func (x *exchange) handleFederated() error {
+	x.call = Call{
+		Service: x.svc.name, Operation: x.op.name, Action: x.svc.name + ":" + x.op.name,
+		Region: x.region, Resource: "*", Context: x.context(nil),
+	}
+	if err := x.op.prepare(x); err != nil {
+		return err
+	}
+	if err := x.misbehave(); err != nil {
+		return err
+	}
+	if err := x.authorize(); err != nil {
+		return err
+	}
+	return x.op.run(x)
+}
+
+// context are the condition keys of every request. Who calls has the tags.
+func (x *exchange) context(tags map[string]string) iam.Context {
+	now := x.sim.clock().UTC()
+	c := iam.Context{
+		"aws:CurrentTime":     {now.Format(time.RFC3339)},
+		"aws:EpochTime":       {strconv.FormatInt(now.Unix(), 10)},
+		"aws:SecureTransport": {strconv.FormatBool(x.r.TLS != nil)},
+	}
+	if x.region != "" {
+		c["aws:RequestedRegion"] = []string{x.region}
+	}
+	if host, _, err := net.SplitHostPort(x.r.RemoteAddr); err == nil {
+		c["aws:SourceIp"] = []string{host}
+	}
+	if agent := x.r.UserAgent(); agent != "" {
+		c["aws:UserAgent"] = []string{agent}
+	}
+	p := &x.cred.Principal
+	if !x.cred.Known() {
+		return c
+	}
+	c["aws:userid"] = []string{p.ID}
+	if org := x.sim.organizationOf(p.Account); org != nil {
+		c["aws:PrincipalOrgID"] = []string{org.ID()}
+	}
+	if p.Kind == KindSession {
+		// With its path, which the session's ARN does not have.
+		c["aws:PrincipalArn"] = []string{p.RoleARN}
+		c["aws:TokenIssueTime"] = []string{x.cred.Issued.Format(time.RFC3339)}
+	}
+	for key, value := range tags {
+		c["aws:PrincipalTag/"+key] = []string{value}
+	}
+	for key, value := range x.cred.Tags {
+		// A session tag goes before the role's own of that name, in any case.
+		for k := range tags {
+			if strings.EqualFold(k, key) {
+				delete(c, "aws:PrincipalTag/"+k)
+			}
+		}
+		c["aws:PrincipalTag/"+key] = []string{value}
+	}
+	if x.cred.SourceIdentity != "" {
+		c["aws:SourceIdentity"] = []string{x.cred.SourceIdentity}
+	}
+	if x.cred.Provider != "" {
+		c["aws:FederatedProvider"] = []string{x.cred.Provider}
+	}
+	return c
+}
+
+// claimsSignature reports whether a request means to be signed, however badly.
+func claimsSignature(r *http.Request) bool {
+	return strings.HasPrefix(r.Header.Get("Authorization"), "AWS4-") || strings.Contains(r.URL.RawQuery, "X-Amz-Algorithm=")
 }
 
 // misbehave applies the quotas and the faults that every operation can have.

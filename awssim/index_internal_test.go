@@ -103,29 +103,6 @@ func TestEventIDs(t *testing.T) {
 	}
 }
 
-func TestMatchAction(t *testing.T) {
-	t.Parallel()
-	for _, test := range []struct {
-		pattern, action string
-		want            bool
-	}{
-		{"*", "logs:FilterLogEvents", true},
-		{"logs:*", "logs:FilterLogEvents", true},
-		{"logs:filter*", "logs:FilterLogEvents", true},
-		{"logs:*Events", "logs:FilterLogEvents", true},
-		{"logs:*Eve*s", "logs:FilterLogEvents", true},
-		{"logs:FilterLogEvent?", "logs:FilterLogEvents", true},
-		{"logs:FilterLogEvents?", "logs:FilterLogEvents", false},
-		{"logs:Get*", "logs:FilterLogEvents", false},
-		{"", "logs:FilterLogEvents", false},
-		{"*****************************x", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", false},
-	} {
-		if got := matchAction(test.pattern, test.action); got != test.want {
-			t.Errorf("%q matches %q: %t, want %t", test.pattern, test.action, got, test.want)
-		}
-	}
-}
-
 func TestFilterPattern(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

@@ -2,7 +2,6 @@ package awssim
 
 import (
 	"maps"
-	"slices"
 	"time"
 )
 
@@ -81,6 +80,7 @@ func (s *Sim) newSession(a *Account, r *Role, session string, duration time.Dura
 		AccessKeyID:     "ASIA" + s.randomID(upperAlnum, 16),
 		SecretAccessKey: s.randomID(secretAlphabet, 40),
 		SessionToken:    "IQoJb3JpZ2luX2Vj" + s.randomID(secretAlphabet, 348),
+		Issued:          s.clock().UTC().Truncate(time.Second),
 		Expires:         s.clock().Add(duration).UTC().Truncate(time.Second),
 		Principal: Principal{
 			Account: a.id, Kind: KindSession, Name: r.Name, Session: session,
@@ -89,19 +89,4 @@ func (s *Sim) newSession(a *Account, r *Role, session string, duration time.Dura
 			ID:      r.id + ":" + session,
 		},
 	}
-}
-
-// granted are the action patterns of a principal as its role or user has them
-// now; nil if that is gone.
-func (a *Account) granted(p Principal) []string {
-	if p.Kind == KindSession {
-		if r := a.role(p.Name); r != nil {
-			return slices.Clone(r.Allow)
-		}
-		return nil
-	}
-	if u := a.user(p.Name); u != nil {
-		return slices.Clone(u.Allow)
-	}
-	return nil
 }

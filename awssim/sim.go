@@ -48,9 +48,13 @@ type Options struct {
 	// ScanWindow is how many log events one FilterLogEvents page looks at before
 	// it ends, with a token and maybe no event; 0: 100,000.
 	ScanWindow int
-	// Authority checks signatures and policies; nil: a simple one that checks
-	// access keys, session tokens and expiry, and the lists of Role.
+	// Authority checks signatures and policies; nil: AWS's own rules, as sigv4 and
+	// iam have them.
 	Authority Authority
+	// SigningClock tells the time against which signatures are checked; nil:
+	// time.Now, because clients sign by the clock of their machine, whatever time
+	// Clock plays.
+	SigningClock func() time.Time
 	// Partition of all ARNs; empty: "aws".
 	Partition string
 }
@@ -101,7 +105,10 @@ func New(o Options) *Sim {
 		random: rand.New(rand.NewPCG(o.Seed, 0x9e3779b97f4a7c15)), //nolint:gosec // repeatable on purpose
 	}
 	if s.authority == nil {
-		s.authority = lists{clock: o.Clock}
+		if o.SigningClock == nil {
+			o.SigningClock = time.Now
+		}
+		s.authority = newAuthority(s, o.SigningClock)
 	}
 	s.tokens.init(o.Seed)
 	s.faults.init(o.Seed)

@@ -134,7 +134,7 @@ func TestSessionTagsAndPolicyReachTheCredential(t *testing.T) {
 	w := newWorld(t, awssim.Options{Authority: spy{got}})
 	arn := w.sim.Account(orders).AddRole(awssim.Role{Name: "R"})
 	c := must[awssim.Credentials](t)(assume(w, w.admin(hub), &sts.AssumeRoleInput{
-		RoleArn: &arn, Policy: aws.String(`{"Version":"2012-10-17"}`), SourceIdentity: aws.String("alice"),
+		RoleArn: &arn, Policy: aws.String(`{"Version":"2012-10-17","Statement":[]}`), SourceIdentity: aws.String("alice"),
 		Tags: []ststypes.Tag{{Key: aws.String("team"), Value: aws.String("sec")}},
 	}))
 	must[*sts.GetCallerIdentityOutput](t)(sts.NewFromConfig(w.config(c)).GetCallerIdentity(ctx(t), nil))
@@ -207,12 +207,17 @@ func TestCredentialErrors(t *testing.T) {
 func TestUnsignedAndUnknown(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, awssim.Options{})
+	key := w.sim.Account(hub).AddAccessKey("admin")
+	// An auth that begins with "sign:" is the region and service to sign for.
 	post := func(target, path, auth, body string) (int, string, http.Header) {
 		req := must[*http.Request](t)(http.NewRequestWithContext(ctx(t), http.MethodPost, w.url+path, strings.NewReader(body)))
 		if target != "" {
 			req.Header.Set("X-Amz-Target", target)
 		}
-		if auth != "" {
+		if scope, ok := strings.CutPrefix(auth, "sign:"); ok {
+			where, service, _ := strings.Cut(scope, "/")
+			sign(t, req, key, service, where)
+		} else if auth != "" {
 			req.Header.Set("Authorization", auth)
 		}
 		res := must[*http.Response](t)(http.DefaultClient.Do(req))
@@ -230,10 +235,10 @@ func TestUnsignedAndUnknown(t *testing.T) {
 		{"unknown sts operation", "", "/", "", "Action=GetFederationToken", 404, "UnknownOperationException"},
 		{"unknown service", "", "/x", "AWS4-HMAC-SHA256 Credential=A/20260301/eu-west-1/ec2/aws4_request, SignedHeaders=host, Signature=0", "", 404, "UnknownOperation"},
 		{"unknown route", "", "/restapis/x", "", "", 404, "UnknownOperation"},
-		{"unknown region", "Logs_20140328.DescribeLogGroups", "/", "AWS4-HMAC-SHA256 Credential=" + w.sim.Account(hub).AddAccessKey("admin").AccessKeyID + "/20260301/xx-fake-1/logs/aws4_request, SignedHeaders=host, Signature=0", "{}", 400, "Credential should be scoped to a valid region."},
+		{"unknown region", "Logs_20140328.DescribeLogGroups", "/", "sign:xx-fake-1/logs", "{}", 400, "Credential should be scoped to a valid region."},
 		{"unknown JSON service", "DynamoDB_20120810.ListTables", "/", "AWS4-HMAC-SHA256 Credential=A/20260301/eu-west-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0", "{}", 404, `"__type":"UnknownOperationException"`},
 		{"garbage scope", "", "/nothing", "AWS4-HMAC-SHA256 Credential=////", "", 404, "UnknownOperation"},
-		{"garbage body", "Logs_20140328.DescribeLogGroups", "/", "AWS4-HMAC-SHA256 Credential=" + w.sim.Account(hub).AddAccessKey("admin").AccessKeyID + "/20260301/eu-west-1/logs/aws4_request, SignedHeaders=host, Signature=0", "{nope", 400, "SerializationException"},
+		{"garbage body", "Logs_20140328.DescribeLogGroups", "/", "sign:eu-west-1/logs", "{nope", 400, "SerializationException"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

@@ -21,6 +21,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"github.com/gatehouse-project/gatehouse/awssim"
+	"github.com/gatehouse-project/gatehouse/sigv4"
 )
 
 const (
@@ -172,4 +173,16 @@ func (c handlerClient) Do(r *http.Request) (*http.Response, error) {
 	w := httptest.NewRecorder()
 	c.handler.ServeHTTP(w, r)
 	return w.Result(), nil
+}
+
+// sign signs a request as a client of a service would, now.
+func sign(tb testing.TB, r *http.Request, key awssim.Credentials, service, region string) {
+	tb.Helper()
+	signer := sigv4.Signer{
+		Credentials: sigv4.Credentials{AccessKeyID: key.AccessKeyID, SecretAccessKey: key.SecretAccessKey, SessionToken: key.SessionToken},
+		Service:     service, Region: region,
+	}
+	if _, err := signer.Sign(r, time.Now()); err != nil {
+		tb.Fatal(err)
+	}
 }

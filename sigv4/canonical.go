@@ -82,7 +82,7 @@ func (s *scratch) appendPath(b []byte, path string, f form) []byte {
 		c := p[i]
 		if f.single && c == '%' && i+2 < len(p) {
 			if hi, lo := unhex(p[i+1]), unhex(p[i+2]); hi >= 0 && lo >= 0 {
-				c = byte(hi<<4 | lo) //nolint:gosec // two nibbles make a byte
+				c = byte(hi<<4 | lo)
 				i += 2
 				if c == '/' {
 					// An encoded slash is no separator and stays encoded.
@@ -175,7 +175,7 @@ func appendParam(b []byte, text string) []byte {
 			c = ' '
 		case c == '%' && i+2 < len(text):
 			if hi, lo := unhex(text[i+1]), unhex(text[i+2]); hi >= 0 && lo >= 0 {
-				c = byte(hi<<4 | lo) //nolint:gosec // two nibbles make a byte
+				c = byte(hi<<4 | lo)
 				i += 2
 			}
 		}

@@ -9,9 +9,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/go-jose/go-jose/v4"
 
 	"github.com/gatehouse-project/gatehouse/awssim"
 )
@@ -27,6 +30,9 @@ func findTool(t *testing.T, name string) string {
 	}
 	p, err := exec.LookPath(name)
 	if err != nil {
+		if os.Getenv("GATEHOUSE_REQUIRE_COMPONENTS") != "" {
+			t.Fatalf("%s is missing", name)
+		}
 		t.Skipf("%s is missing: it is neither in PATH nor in $GATEHOUSE_CACHE/venv/bin", name)
 	}
 	return p
@@ -48,8 +54,25 @@ func foreignWorld(t *testing.T) (w *world, env []string) {
 		Stages: []awssim.Stage{{Name: "$default"}},
 	})
 	r.Logs().CreateGroup("API-Gateway-Execution-Logs_abc123/prod")
+	o.AddRole(awssim.Role{Name: "Closed", TrustedAccounts: []string{other}})
+	keys := newIssuer(t)
+	provider := o.AddOIDCProvider(awssim.OIDCProvider{URL: issuer, ClientIDs: []string{"sts.amazonaws.com"}, JWKS: keys.jwks})
+	o.AddRole(awssim.Role{Name: "Pod", Allow: []string{"logs:*"}, TrustPolicy: `{"Version": "2012-10-17", "Statement": {
+		"Effect": "Allow", "Principal": {"Federated": "` + provider + `"}, "Action": "sts:AssumeRoleWithWebIdentity",
+		"Condition": {"StringEquals": {"oidc.example.com/id/CLUSTER:sub": "system:serviceaccount:gatehouse:collector"}}
+	}}`})
+	now := time.Now()
+	tokenFile := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(tokenFile, []byte(token(t, jose.ES256, "e", keys.ecdsa, map[string]any{
+		"iss": issuer, "aud": []string{"sts.amazonaws.com"}, "sub": "system:serviceaccount:gatehouse:collector", "iat": now.Unix(), "exp": now.Add(time.Hour).Unix(),
+	})), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	expired := o.Session("Collector", "expired", -time.Minute)
 	key := w.sim.Account(hub).AddAccessKey("admin")
 	env = append(os.Environ(),
+		"TOKEN_FILE="+tokenFile,
+		"EXPIRED_KEY="+expired.AccessKeyID, "EXPIRED_SECRET="+expired.SecretAccessKey, "EXPIRED_TOKEN="+expired.SessionToken,
 		"AWS_ENDPOINT_URL="+w.url, "AWS_DEFAULT_REGION="+region, "AWS_REGION="+region, "AWS_PAGER=", "AWS_MAX_ATTEMPTS=1",
 		"AWS_EC2_METADATA_DISABLED=true", "AWS_CONFIG_FILE=/dev/null", "AWS_SHARED_CREDENTIALS_FILE=/dev/null",
 		"AWS_ACCESS_KEY_ID="+key.AccessKeyID, "AWS_SECRET_ACCESS_KEY="+key.SecretAccessKey,
@@ -57,7 +80,7 @@ func foreignWorld(t *testing.T) (w *world, env []string) {
 	return w, env
 }
 
-func TestAWSCLI(t *testing.T) {
+func TestIntegrationAWSCLI(t *testing.T) {
 	t.Parallel()
 	tool := findTool(t, "aws")
 	_, env := foreignWorld(t)
@@ -91,6 +114,32 @@ func TestAWSCLI(t *testing.T) {
 	if _, errs, err := aws(strings.Fields(role)...); err == nil || !strings.Contains(errs, "(AccessDenied)") || !strings.Contains(errs, "is not authorized to perform: sts:AssumeRole on resource: arn:aws:iam::222222222222:role/Collector") {
 		t.Errorf("without an external id: %v %s", err, errs)
 	}
+	// refused runs a command with credentials of its own and wants a text in the error.
+	refused := func(command, want string, more ...string) {
+		t.Helper()
+		saved := env
+		defer func() { env = saved }()
+		env = append(slices.Clone(env), more...)
+		if out, errs, err := aws(strings.Fields(command)...); err == nil || !strings.Contains(errs, want) {
+			t.Errorf("aws %s: %s, want %s (%v)\n%s", command, errs, want, err, out)
+		}
+	}
+	refused(role+" --external-id guess", "(AccessDenied) when calling the AssumeRole operation: User: arn:aws:iam::111111111111:user/admin is not authorized to perform: sts:AssumeRole on resource: arn:aws:iam::222222222222:role/Collector")
+	refused(strings.Replace(role, "Collector", "Closed", 1), "(AccessDenied) when calling the AssumeRole operation: User: arn:aws:iam::111111111111:user/admin is not authorized to perform: sts:AssumeRole on resource: arn:aws:iam::222222222222:role/Closed")
+	refused("sts get-caller-identity", "(SignatureDoesNotMatch) when calling the GetCallerIdentity operation: "+mismatch, "AWS_SECRET_ACCESS_KEY=wrong")
+	refused("sts get-caller-identity", "(ExpiredToken) when calling the GetCallerIdentity operation: The security token included in the request is expired",
+		"AWS_ACCESS_KEY_ID="+os.Expand("$EXPIRED_KEY", lookup(env)), "AWS_SECRET_ACCESS_KEY="+os.Expand("$EXPIRED_SECRET", lookup(env)), "AWS_SESSION_TOKEN="+os.Expand("$EXPIRED_TOKEN", lookup(env)))
+	refused("logs describe-log-groups", "(UnrecognizedClientException) when calling the DescribeLogGroups operation: The security token included in the request is invalid.", "AWS_ACCESS_KEY_ID=AKIAXXXXXXXXXXXXXXXX")
+
+	// As on EKS: a role and a token in a file are all that there is.
+	saved := env
+	env = append(slices.Clone(env), "AWS_ACCESS_KEY_ID=", "AWS_SECRET_ACCESS_KEY=", "AWS_ROLE_ARN=arn:aws:iam::222222222222:role/Pod", "AWS_ROLE_SESSION_NAME=pod-1", "AWS_WEB_IDENTITY_TOKEN_FILE="+lookup(env)("TOKEN_FILE"))
+	env = slices.DeleteFunc(env, func(v string) bool {
+		return strings.HasPrefix(v, "AWS_ACCESS_KEY_ID=") || strings.HasPrefix(v, "AWS_SECRET_ACCESS_KEY=")
+	})
+	check("sts get-caller-identity", `"arn:aws:sts::222222222222:assumed-role/Pod/pod-1"`)
+	env = saved
+
 	var answer struct {
 		Credentials struct{ AccessKeyID, SecretAccessKey, SessionToken string }
 	}
@@ -126,9 +175,21 @@ func TestAWSCLI(t *testing.T) {
 	}
 }
 
-// boto3Script does with boto3 what TestAWSCLI does with the command line.
+// lookup finds a variable in an environment.
+func lookup(env []string) func(string) string {
+	return func(name string) string {
+		for _, v := range env {
+			if value, ok := strings.CutPrefix(v, name+"="); ok {
+				return value
+			}
+		}
+		return ""
+	}
+}
+
+// boto3Script does with boto3 what TestIntegrationAWSCLI does with the command line.
 const boto3Script = `
-import boto3, time
+import boto3, os, time
 from botocore.exceptions import ClientError
 
 def code(call, **kw):
@@ -143,8 +204,22 @@ assert [a["Id"] for a in accounts] == ["111111111111", "222222222222", "33333333
 assert accounts[1]["JoinedTimestamp"].year >= 2024
 regions = [r["RegionName"] for p in boto3.client("account").get_paginator("list_regions").paginate(PaginationConfig={"PageSize": 7}) for r in p["Regions"]]
 assert "eu-west-1" in regions and len(regions) > 30, regions
+pod = dict(RoleArn="arn:aws:iam::222222222222:role/Pod", RoleSessionName="pod-1")
+web = open(os.environ["TOKEN_FILE"]).read()
+c = boto3.client("sts").assume_role_with_web_identity(WebIdentityToken=web, **pod)
+assert c["SubjectFromWebIdentityToken"] == "system:serviceaccount:gatehouse:collector" and c["Audience"] == "sts.amazonaws.com", c
+assert boto3.Session(c["Credentials"]["AccessKeyId"], c["Credentials"]["SecretAccessKey"], c["Credentials"]["SessionToken"]).client("logs").describe_log_groups()["logGroups"]
+assert code(boto3.client("sts").assume_role_with_web_identity, WebIdentityToken=web[:-6] + "AAAAAA", **pod) == "InvalidIdentityToken"
 role = dict(RoleArn="arn:aws:iam::222222222222:role/Collector", RoleSessionName="boto3")
 assert code(boto3.client("sts").assume_role, **role) == "AccessDenied"
+assert code(boto3.client("sts").assume_role, ExternalId="guess", **role) == "AccessDenied"
+assert code(boto3.client("sts").assume_role, RoleArn="arn:aws:iam::222222222222:role/Closed", RoleSessionName="boto3") == "AccessDenied"
+wrong = boto3.Session(os.environ["AWS_ACCESS_KEY_ID"], "wrong")
+assert code(wrong.client("sts").get_caller_identity) == "SignatureDoesNotMatch"
+assert code(wrong.client("logs").describe_log_groups) == "InvalidSignatureException"
+dead = boto3.Session(os.environ["EXPIRED_KEY"], os.environ["EXPIRED_SECRET"], os.environ["EXPIRED_TOKEN"])
+assert code(dead.client("sts").get_caller_identity) == "ExpiredToken"
+assert code(dead.client("logs").describe_log_groups) == "ExpiredTokenException"
 c = boto3.client("sts").assume_role(ExternalId="x-1", **role)["Credentials"]
 assert c["Expiration"].timestamp() > time.time() + 3000
 s = boto3.Session(c["AccessKeyId"], c["SecretAccessKey"], c["SessionToken"])
@@ -186,7 +261,7 @@ assert code(s.client("organizations").list_accounts) == "AccessDeniedException"
 print("ok")
 `
 
-func TestBoto3(t *testing.T) {
+func TestIntegrationBoto3(t *testing.T) {
 	t.Parallel()
 	tool := findTool(t, "python3")
 	if err := exec.CommandContext(t.Context(), tool, "-c", "import boto3").Run(); err != nil {
