@@ -131,13 +131,15 @@ func TestIntegrationAWSCLI(t *testing.T) {
 		"AWS_ACCESS_KEY_ID="+os.Expand("$EXPIRED_KEY", lookup(env)), "AWS_SECRET_ACCESS_KEY="+os.Expand("$EXPIRED_SECRET", lookup(env)), "AWS_SESSION_TOKEN="+os.Expand("$EXPIRED_TOKEN", lookup(env)))
 	refused("logs describe-log-groups", "(UnrecognizedClientException) when calling the DescribeLogGroups operation: The security token included in the request is invalid.", "AWS_ACCESS_KEY_ID=AKIAXXXXXXXXXXXXXXXX")
 
-	// As on EKS: a role and a token in a file are all that there is.
+	// As on EKS: a role and a token in a file are all that there is. The CLI keeps
+	// such sessions in the user's home by their name, so each run has its own.
+	pod := fmt.Sprintf("pod-%d", time.Now().UnixNano())
 	saved := env
-	env = append(slices.Clone(env), "AWS_ACCESS_KEY_ID=", "AWS_SECRET_ACCESS_KEY=", "AWS_ROLE_ARN=arn:aws:iam::222222222222:role/Pod", "AWS_ROLE_SESSION_NAME=pod-1", "AWS_WEB_IDENTITY_TOKEN_FILE="+lookup(env)("TOKEN_FILE"))
+	env = append(slices.Clone(env), "AWS_ACCESS_KEY_ID=", "AWS_SECRET_ACCESS_KEY=", "AWS_ROLE_ARN=arn:aws:iam::222222222222:role/Pod", "AWS_ROLE_SESSION_NAME="+pod, "AWS_WEB_IDENTITY_TOKEN_FILE="+lookup(env)("TOKEN_FILE"))
 	env = slices.DeleteFunc(env, func(v string) bool {
 		return strings.HasPrefix(v, "AWS_ACCESS_KEY_ID=") || strings.HasPrefix(v, "AWS_SECRET_ACCESS_KEY=")
 	})
-	check("sts get-caller-identity", `"arn:aws:sts::222222222222:assumed-role/Pod/pod-1"`)
+	check("sts get-caller-identity", `"arn:aws:sts::222222222222:assumed-role/Pod/`+pod+`"`)
 	env = saved
 
 	var answer struct {

@@ -86,7 +86,7 @@ func motoAccounts(t *testing.T, url string, cfg account.Config) *account.Account
 	return a
 }
 
-func TestDiscoverOnMoto(t *testing.T) {
+func TestIntegrationDiscoverOnMoto(t *testing.T) {
 	t.Parallel()
 	url := startMoto(t)
 	ctx := t.Context()
@@ -162,7 +162,7 @@ func TestDiscoverOnMoto(t *testing.T) {
 	}
 }
 
-func TestOrganizationOnMoto(t *testing.T) {
+func TestIntegrationOrganizationOnMoto(t *testing.T) {
 	t.Parallel()
 	url := startMoto(t)
 	ctx := t.Context()
