@@ -133,19 +133,14 @@ func (*runtime) Inventory(ctx context.Context, c *config.Config) (inventory.Read
 
 // Credentials are those that the configuration leads to: of its one role, or of
 // the base where it has none.
-func (*runtime) Credentials(ctx context.Context, c *config.Config) (aws.CredentialsProvider, string, error) {
+func (*runtime) Credentials(_ context.Context, c *config.Config) (aws.CredentialsProvider, string, error) {
 	a, err := account.New(c.Accounts, account.Options{})
 	if err != nil {
 		return nil, "", err
 	}
-	targets, problems := a.Targets(ctx)
-	if len(targets) == 0 {
-		for _, p := range problems {
-			if p.Err != nil {
-				return nil, "", p.Err
-			}
-		}
-		return nil, "", errors.New("no account could be reached")
+	var target account.Target
+	if len(c.Accounts.Roles) > 0 {
+		target.RoleARN = c.Accounts.Roles[0].ARN
 	}
-	return a.Config(targets[0], a.Region()).Credentials, a.Region(), nil
+	return a.Config(target, a.Region()).Credentials, a.Region(), nil
 }

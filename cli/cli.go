@@ -109,6 +109,7 @@ func newRoot(rt Runtime, s *Streams) *cobra.Command {
 		newInventory(rt, s),
 		newPolicy(s),
 		newInvoke(rt, s),
+		newGateway(rt, s),
 		newVersion(rt, s),
 	)
 	return root

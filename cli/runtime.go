@@ -14,6 +14,7 @@ type Runtime interface {
 	estateRuntime
 	inventoryRuntime
 	invokeRuntime
+	gatewayRuntime
 
 	// Version is the version of this build.
 	Version() string

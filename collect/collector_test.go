@@ -202,7 +202,7 @@ func TestBusyGroupDoesNotStarveQuietOnes(t *testing.T) {
 		// anything, is not this test's matter.
 		p.dead.Store(true)
 		r.cancel()
-		<-r.ended
+		_ = <-r.ended
 	})
 }
 

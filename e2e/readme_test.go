@@ -97,7 +97,7 @@ func TestReadme(t *testing.T) {
 			if code := p.exit(t, 30*time.Second); code != 0 {
 				t.Errorf("%s: exit status %d\n%s", c, code, tail(p.err.String()))
 			}
-		case "policy", "invoke":
+		case "policy", "invoke", "gateway":
 			// Their own documents' examples run in cli; here: the flags are right.
 			p := start(t, env, append(slices.DeleteFunc(args, func(a string) bool { return a == "<" || a == "case.json" }), "--help")...)
 			if code := p.exit(t, 20*time.Second); code != 0 {

@@ -3,7 +3,6 @@ package gateway
 import (
 	"errors"
 	"fmt"
-	"net/url"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -37,6 +36,7 @@ type api struct {
 // stage is a stage made ready.
 type stage struct {
 	*Stage
+	target    string // API/STAGE
 	execution string // log group, empty if nothing is logged
 	info      bool
 	access    *accessTemplate
@@ -298,6 +298,7 @@ func (cfg *API) compile(path string, timeout time.Duration) (*api, error) {
 		}
 		a.policy = iam.Attached{Name: "resource policy of " + cfg.ID, Policy: p}
 	}
+	add(cfg.CORS.check(path + ".cors"))
 	if cfg.CORS != nil && a.kind != transaction.HTTP {
 		add(&ConfigError{Path: path + ".cors", Err: errors.New("only HTTP APIs answer preflight calls themselves"), Hint: "give a REST API an OPTIONS route with a MOCK integration"})
 	}
@@ -363,7 +364,7 @@ func (a *api) addStage(s *Stage, path string) error {
 	if a.stages[s.Name] != nil {
 		return at(path+".name", "the stage %s is there twice", s.Name)
 	}
-	st := &stage{Stage: s}
+	st := &stage{Stage: s, target: a.ID + "/" + s.Name}
 	switch s.LoggingLevel {
 	case "", "OFF":
 	case "ERROR", "INFO":
@@ -385,7 +386,7 @@ func (a *api) addStage(s *Stage, path string) error {
 		if !strings.Contains(l.Format, "$context.requestId") && !strings.Contains(l.Format, "$context.extendedRequestId") {
 			return at(path+".access_log.format", "must name $context.requestId or $context.extendedRequestId")
 		}
-		st.access = &accessTemplate{group: l.Group, parts: parseTemplate(strings.ReplaceAll(l.Format, "\n", " "), "$context.", "")}
+		st.access = &accessTemplate{group: l.Group, parts: contextTemplate(strings.ReplaceAll(l.Format, "\n", " "))}
 	}
 	if s.Throttle != nil {
 		if err := s.Throttle.check(path + ".throttle"); err != nil {
@@ -396,116 +397,6 @@ func (a *api) addStage(s *Stage, path string) error {
 	a.stages[s.Name] = st
 	if s.Name == defaultRoute {
 		a.fallback = st
-	}
-	return nil
-}
-
-func (a *api) addRoute(r *Route, path string, index int, timeout time.Duration, schemas map[string]*openapi3.Schema) error {
-	if r.origin != "" {
-		path += " (" + r.origin + ")"
-	}
-	rt := &route{Route: *r, method: r.Method, path: r.Path, timeout: timeout, resourceID: fmt.Sprintf("r%05x", index)}
-	switch {
-	case a.kind == transaction.WebSocket || r.Path == defaultRoute:
-		if r.Method != "" || r.Path == "" || a.kind == transaction.REST {
-			return at(path, "a route key has a path such as $default and no method, and is of an HTTP or WebSocket API")
-		}
-		rt.key = r.Path
-		if a.kind == transaction.HTTP {
-			rt.method = methodAny
-		}
-	case !methodPattern.MatchString(r.Method):
-		return at(path+".method", "%q is none of ANY, GET, PUT, POST, DELETE, PATCH, HEAD, OPTIONS", clip(r.Method))
-	case !pathPattern.MatchString(r.Path):
-		return at(path+".path", "%q is not a path such as /pets/{id} or /{proxy+}", clip(r.Path))
-	default:
-		rt.key = r.Method + " " + r.Path
-		for rest := strings.TrimSuffix(r.Path, "/"); rest != ""; {
-			var s string
-			s, rest = next(rest)
-			if isGreedy(s) && rest != "" {
-				return at(path+".path", "%q: only the last segment can be greedy", r.Path)
-			}
-			rt.segments = append(rt.segments, s)
-			rt.hasParams = rt.hasParams || isParam(s)
-		}
-	}
-	if err := a.setAuthorization(rt, path); err != nil {
-		return err
-	}
-	if r.APIKeyRequired && a.kind == transaction.HTTP {
-		return at(path+".api_key_required", "HTTP APIs have no API keys")
-	}
-	if err := rt.compileValidation(path, schemas); err != nil {
-		return err
-	}
-	if err := rt.compileIntegration(path+".integration", a.kind); err != nil {
-		return err
-	}
-	if a.kind == transaction.WebSocket {
-		if a.socket[rt.key] != nil {
-			return at(path, "the route %s is there twice", rt.key)
-		}
-		a.socket[rt.key] = rt
-		return nil
-	}
-	if a.router.add(rt) != nil {
-		return at(path, "the route %s is there twice", rt.key)
-	}
-	return nil
-}
-
-// setAuthorization finds how the route authorizes. A route that says nothing is
-// one with authorization NONE, as in API Gateway.
-func (a *api) setAuthorization(rt *route, path string) error {
-	z := a.authorizers[rt.Authorizer]
-	want := func(types ...string) error {
-		if z == nil {
-			return at(path+".authorizer", "the API has no authorizer %q", rt.Authorizer)
-		}
-		if !slices.Contains(types, z.Type) {
-			return at(path+".authorizer", "%s is of type %s, which does not go with authorization %s", rt.Authorizer, z.Type, rt.Authorization)
-		}
-		rt.authorizer = z
-		return nil
-	}
-	if a.kind == transaction.WebSocket && rt.key != "$connect" && rt.Authorization != "" && rt.Authorization != "NONE" {
-		return at(path+".authorization", "only $connect is authorized")
-	}
-	switch rt.Authorization {
-	case "", "NONE":
-		if rt.Authorizer != "" {
-			return at(path+".authorizer", "is set, but authorization is NONE: the route would be open")
-		}
-		rt.auth = iam.AuthNone
-	case "AWS_IAM":
-		rt.auth = iam.AuthIAM
-	case "CUSTOM":
-		rt.auth = iam.AuthLambda
-		return want("TOKEN", "REQUEST")
-	case "JWT":
-		rt.auth = iam.AuthCognito
-		if a.kind != transaction.HTTP {
-			return at(path+".authorization", "only HTTP APIs have JWT authorizers")
-		}
-		return want("JWT")
-	case "COGNITO_USER_POOLS":
-		rt.auth = iam.AuthCognito
-		if a.kind != transaction.REST {
-			return at(path+".authorization", "only REST APIs have user pool authorizers")
-		}
-		return want("COGNITO_USER_POOLS")
-	default:
-		return at(path+".authorization", "%q is none of NONE, AWS_IAM, CUSTOM, JWT, COGNITO_USER_POOLS", clip(rt.Authorization))
-	}
-	return nil
-}
-
-// checkURL accepts the address of an HTTP endpoint.
-func checkURL(path, text string) error {
-	u, err := url.Parse(text)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil {
-		return at(path, "%q is not an http or https URL", clip(text))
 	}
 	return nil
 }

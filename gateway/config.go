@@ -101,9 +101,12 @@ type API struct {
 	Endpoint string `yaml:"endpoint"`
 	// Domains are custom domain names that lead to a stage of this API.
 	Domains []Domain `yaml:"domains"`
-	// OpenAPI is a file whose routes, authorizers and policy come before those
-	// given here.
+	// OpenAPI is a file whose routes, authorizers and policy are added to those
+	// given here, which win.
 	OpenAPI string `yaml:"openapi"`
+	// Functions are HTTP endpoints of the Lambda functions that an OpenAPI export
+	// names, by the function's name or ARN.
+	Functions map[string]string `yaml:"functions"`
 	// Policy is the resource policy of a REST API.
 	Policy      *PolicyText           `yaml:"policy"`
 	CORS        *CORS                 `yaml:"cors"` // of an HTTP API

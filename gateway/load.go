@@ -87,14 +87,12 @@ func parse(name string, text []byte, getenv func(string) string) (*Config, error
 	}
 	c := &Config{}
 	if err := root.Decode(c); err != nil {
-		var mistake *ConfigError
-		if errors.As(err, &mistake) {
+		if mistake, ok := errors.AsType[*ConfigError](err); ok {
 			mistake.Where = name + mistake.Where
 			return nil, mistake
 		}
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	c.origin = name
 	if err := c.prepare(filepath.Dir(name), getenv); err != nil {
 		return nil, located(err, name, root)
 	}
@@ -207,7 +205,7 @@ func strict(n *yaml.Node, t reflect.Type, path string) *strictError {
 				return &strictError{at(path, "%s is set twice", key.Value), key}
 			}
 			seen[key.Value] = true
-			elem := t
+			var elem reflect.Type
 			if t.Kind() == reflect.Map {
 				elem = t.Elem()
 			} else {

@@ -2,8 +2,11 @@ package logfile
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 )
+
+var newline = []byte{'\n'}
 
 func errorsIsFull(err error) bool { return errors.Is(err, bufio.ErrBufferFull) }
 
@@ -55,6 +58,11 @@ func (r *Reader) value() ([]byte, error) {
 		n, done, broken := 0, false, false
 	scan:
 		for n < len(buffered) {
+			if inString && !escaped {
+				if n += plainRun(buffered[n:]); n == len(buffered) {
+					break
+				}
+			}
 			c := buffered[n]
 			if inString {
 				n++
@@ -99,11 +107,7 @@ func (r *Reader) value() ([]byte, error) {
 			}
 			n++
 		}
-		for _, c := range buffered[:n] {
-			if c == '\n' {
-				r.line++
-			}
-		}
+		r.line += bytes.Count(buffered[:n], newline)
 		r.offset += int64(n)
 		r.raw = append(r.raw, buffered[:n]...)
 		if _, err := r.in.Discard(n); err != nil {

@@ -314,6 +314,10 @@ type wireEvent struct {
 
 // event gives the event that raw is. It reports false if raw is none.
 func (r *Reader) event(raw []byte, group transaction.Group, stream string) bool {
+	if ev, ok := r.plainEvent(raw, stream); ok {
+		r.give(group, ev)
+		return true
+	}
 	var w wireEvent
 	if json.Unmarshal(raw, &w) != nil {
 		return false
@@ -390,6 +394,16 @@ func text(raw json.RawMessage) string {
 	return string(raw)
 }
 
+// secondsEnd is above all numbers that are taken for seconds, not milliseconds.
+const secondsEnd = 1e11
+
+func inMilliseconds(n int64) int64 {
+	if n < secondsEnd {
+		n *= 1000
+	}
+	return n
+}
+
 // milliseconds reads a timestamp: milliseconds or seconds since the epoch, or a
 // date and time, in UTC if it names no zone.
 func milliseconds(raw json.RawMessage) int64 {
@@ -401,7 +415,7 @@ func milliseconds(raw json.RawMessage) int64 {
 		if n < 0 || n > 1e15 {
 			return 0
 		}
-		if n < 1e11 {
+		if n < secondsEnd {
 			n *= 1000
 		}
 		return int64(n)

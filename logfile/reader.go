@@ -48,10 +48,14 @@ type Reader struct {
 	line    int
 	offset  int64
 	raw     []byte // of the record that is read
-	queue   []item // read and not yet given
+	queue   []item // read
+	given   int    // how many of the queue were given
 	page    *page  // the page or array whose events are read
 	pending *pending
 	group   groupCache
+
+	text, unescaped []byte            // scratch room
+	streams         map[string]string // names of log streams
 }
 
 type item struct {
@@ -77,11 +81,11 @@ func NewReader(r io.Reader, defaults transaction.Group) *Reader {
 // Any other error is final.
 func (r *Reader) Next() (transaction.Group, transaction.Event, error) {
 	for {
-		if len(r.queue) > 0 {
-			it := r.queue[0]
-			r.queue[0] = item{}
-			if r.queue = r.queue[1:]; len(r.queue) == 0 {
-				r.queue = nil
+		if r.given < len(r.queue) {
+			it := r.queue[r.given]
+			r.queue[r.given] = item{}
+			if r.given++; r.given == len(r.queue) {
+				r.queue, r.given = r.queue[:0], 0
 			}
 			return it.group, it.event, it.err
 		}

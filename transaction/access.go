@@ -8,11 +8,17 @@ import (
 // access reads the access record of a call. What the execution log says of the
 // method, path and integration stands; of the template, the caller and the
 // source the record knows more.
-func (d *draft) access(vars []accessVar) {
-	t := &d.transaction
+func (d *draft) access() {
+	t := d.transaction
 	var r accessValues
-	for _, v := range vars {
-		r[v.field] = v.value
+	var has uint64
+	for _, s := range d.c.spans {
+		r[s.field&63] = d.c.record[s.from:s.to]
+		has |= 1 << s.field
+	}
+	for _, v := range d.c.vars {
+		r[v.field&63] = v.value
+		has |= 1 << v.field
 	}
 	if n, ok := parseEpoch(r[fieldRequestTimeEpoch]); ok {
 		d.times[0] = n
@@ -37,13 +43,40 @@ func (d *draft) access(vars []accessVar) {
 		d.latencies[0] = n
 		t.LatencyMS = &d.latencies[0]
 	}
-	d.accessIntegration(&r)
-	d.accessError(&r)
-	d.accessAuthorizer(&r)
-	d.accessBodies(&r)
+	// Most records have none of what follows.
+	if has&integrationFields != 0 {
+		d.accessIntegration(&r)
+	}
+	if has&errorFields != 0 {
+		d.accessError(&r)
+	}
+	if has&authorizerFields != 0 || d.c.hasLines {
+		d.accessAuthorizer(&r)
+	}
+	if has&callerFields != 0 {
+		d.accessCaller(&r)
+	}
+	if has&bodyFields != 0 {
+		d.accessBodies(&r)
+	}
 }
 
-type accessValues [numFields]string
+// What accessIntegration and the others look at.
+const (
+	integrationFields = 1<<fieldIntegrationStatus | 1<<fieldServiceStatus | 1<<fieldIntegrationLatency |
+		1<<fieldIntegrationRequestID | 1<<fieldIntegrationError
+	errorFields = 1<<fieldErrorType | 1<<fieldErrorMessage | 1<<fieldErrorValidation | 1<<fieldWAFResponse | 1<<fieldWAFStatus
+	// accessAuthorizer goes on with what the lines told, too.
+	authorizerFields = 1<<fieldAuthorizerLatency | 1<<fieldAuthorizerPrincipal | 1<<fieldAuthorizerStatus |
+		1<<fieldAuthorizerError | 1<<fieldClaimSub | 1<<fieldErrorType
+	callerFields = 1<<fieldAPIKeyID | 1<<fieldAPIKey | 1<<fieldUserARN | 1<<fieldCaller | 1<<fieldUser |
+		1<<fieldIdentityAccount | 1<<fieldClaimSub | 1<<fieldClaimUsername | 1<<fieldClaimClient
+	bodyFields = 1<<fieldRequestHeaders | 1<<fieldResponseHeaders | 1<<fieldRequestBody | 1<<fieldResponseBody
+)
+
+// accessValues holds the values by field; one for each number that a set of
+// fields can hold.
+type accessValues [64]string
 
 // number reads a count, a status or milliseconds, which some formats give with
 // decimals.
@@ -57,7 +90,7 @@ func number(s string) (int64, bool) {
 }
 
 func (d *draft) accessRoute(r *accessValues) {
-	t := &d.transaction
+	t := d.transaction
 	t.Method = pick(t.Method, r[fieldMethod])
 	template := r[fieldResourcePath]
 	if key := r[fieldRouteKey]; key != "" {
@@ -100,7 +133,7 @@ func withoutStage(path, stage, base, template string) string {
 		if prefix == "" || prefix == "(none)" || prefix == "$default" {
 			continue
 		}
-		rest, ok := strings.CutPrefix(path, "/"+prefix)
+		rest, ok := strings.CutPrefix(path[1:], prefix)
 		if !ok || rest != "" && rest[0] != '/' {
 			continue
 		}
@@ -158,7 +191,7 @@ func (d *draft) rawQuery(query string) {
 // accessAPIType tells the kind of API by what the record has: only WebSocket
 // APIs have connections, only HTTP APIs have both a route key and a method.
 func (d *draft) accessAPIType(r *accessValues) {
-	t := &d.transaction
+	t := d.transaction
 	switch {
 	case r[fieldConnectionID] != "" || r[fieldEventType] != "":
 		t.APIType = WebSocket
@@ -234,11 +267,10 @@ func (d *draft) accessAuthorizer(r *accessValues) {
 	case status == 200 || d.principal != "" || r[fieldClaimSub] != "":
 		a.Outcome = "allow"
 	}
-	d.accessCaller(r)
 }
 
 func (d *draft) accessCaller(r *accessValues) {
-	c := &d.caller
+	c := d.caller
 	c.APIKeyID = r[fieldAPIKeyID]
 	if key := r[fieldAPIKey]; key != "" {
 		// The key itself is a secret, unless it was masked.

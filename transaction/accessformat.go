@@ -213,8 +213,8 @@ func isNameByte(c byte) bool {
 const maxMatched = 64 << 10
 
 // match takes text apart by the format and gives the variables to r. It gives
-// nothing where the text does not fit.
-func (f *AccessFormat) match(r *record, text string) bool {
+// nothing where the text does not fit. The text may be whole, a record of its own.
+func (f *AccessFormat) match(r *record, text string, whole bool) bool {
 	if f.json != nil || len(f.segments) == 0 || len(text) > maxMatched {
 		return false
 	}
@@ -223,6 +223,7 @@ func (f *AccessFormat) match(r *record, text string) bool {
 		if text = strings.TrimSpace(text); !strings.HasPrefix(text, first) {
 			return false
 		}
+		whole = false
 	}
 	var room [48]string
 	values := room[:0]
@@ -230,14 +231,64 @@ func (f *AccessFormat) match(r *record, text string) bool {
 		values = make([]string, 0, len(f.segments))
 	}
 	values = values[:len(f.segments)]
-	steps := 0
-	if !f.matchFrom(1, text[len(first):], values, &steps) {
+	text = text[len(first):]
+	if steps := 0; !f.matchFirst(text, values) && !f.matchFrom(1, text, values, &steps) {
 		return false
 	}
+	at := len(first)
 	for i := 1; i < len(f.segments); i++ {
-		r.put(f.segments[i].field, values[i])
+		s := &f.segments[i]
+		if whole {
+			r.putAt(s.field, values[i], at)
+			at += len(values[i]) + len(s.literal)
+		} else {
+			r.put(s.field, values[i])
+		}
 	}
 	return true
+}
+
+// matchFirst tries the first choice that matchFrom would make for each value, and
+// no other. Nearly all lines fit so.
+func (f *AccessFormat) matchFirst(text string, values []string) bool {
+	last := len(f.segments) - 1
+	for n := 1; n < last; n++ {
+		s := &f.segments[n]
+		var end int
+		switch {
+		case s.literal == "":
+			return false
+		case s.field.in(callerWrites):
+			end = lastIndex(text, s.literal)
+		case len(s.literal) == 1:
+			end = strings.IndexByte(text, s.literal[0])
+		default:
+			end = strings.Index(text, s.literal)
+		}
+		if end < 0 || !s.field.in(callerWrites) && !s.field.accepts(text[:end]) {
+			return false
+		}
+		values[n], text = text[:end], text[end+len(s.literal):]
+	}
+	s := &f.segments[last]
+	value, ok := strings.CutSuffix(text, s.literal)
+	if !ok || last == 0 || !s.field.accepts(value) {
+		return false
+	}
+	values[last] = value
+	return true
+}
+
+// lastIndex is strings.LastIndex for literals, which are short.
+func lastIndex(text, literal string) int {
+	for end := len(text) - len(literal) + 1; end > 0; {
+		i := strings.LastIndexByte(text[:end], literal[0])
+		if i < 0 || text[i:i+len(literal)] == literal {
+			return i
+		}
+		end = i
+	}
+	return -1
 }
 
 // matchFrom fits the segments from n on to text. A value ends at the first place
@@ -270,7 +321,7 @@ func (f *AccessFormat) matchFrom(n int, text string, values []string, steps *int
 		return f.matchFrom(n+1, text[end:], values, steps)
 	}
 	if s.field.in(callerWrites) {
-		for end := strings.LastIndex(text, s.literal); end >= 0; end = strings.LastIndex(text[:end], s.literal) {
+		for end := lastIndex(text, s.literal); end >= 0; end = lastIndex(text[:end], s.literal) {
 			values[n] = text[:end]
 			if f.matchFrom(n+1, text[end+len(s.literal):], values, steps) {
 				return true

@@ -63,11 +63,13 @@ func parseRequestTime(s string) (int64, bool) {
 		zoneHour, ok7 := twoDigits(s[22:])
 		zoneMinute, ok8 := twoDigits(s[24:])
 		if ok1 && ok2 && ok3 && ok4 && ok5 && ok6 && ok7 && ok8 && month > 0 && (s[21] == '+' || s[21] == '-') {
-			zone := zoneHour*3600 + zoneMinute*60
+			zone := zoneHour*60 + zoneMinute
 			if s[21] == '-' {
 				zone = -zone
 			}
-			return time.Date(century*100+year, time.Month(month), day, hour, minute, second, 0, time.UTC).UnixMilli() - int64(zone)*1000, true
+			days := daysBefore(century*100+year, month) + day - 1
+			minutes := (days*24+hour)*60 + minute - zone
+			return int64(minutes*60+second) * 1000, true
 		}
 		return 0, false
 	}
@@ -100,11 +102,48 @@ func twoDigits(s string) (int, bool) {
 }
 
 func monthOf(s string) int {
-	const names = "JanFebMarAprMayJunJulAugSepOctNovDec"
-	if i := strings.Index(names, s); i >= 0 && i%3 == 0 && len(s) == 3 {
-		return i/3 + 1
+	switch s {
+	case "Jan":
+		return 1
+	case "Feb":
+		return 2
+	case "Mar":
+		return 3
+	case "Apr":
+		return 4
+	case "May":
+		return 5
+	case "Jun":
+		return 6
+	case "Jul":
+		return 7
+	case "Aug":
+		return 8
+	case "Sep":
+		return 9
+	case "Oct":
+		return 10
+	case "Nov":
+		return 11
+	case "Dec":
+		return 12
+	default:
+		return 0
 	}
-	return 0
+}
+
+// daysBefore counts the days from the epoch to the first of a month of the
+// Gregorian calendar. Years begin in March here, so that the leap day is the last.
+func daysBefore(year, month int) int {
+	const toEpoch = 719_468 // days from 0000-03-01
+	if month < 3 {
+		year--
+		month += 12
+	}
+	// Year 0 begins in the January before: one cycle of 400 years keeps the
+	// divisions from going below zero.
+	year += 400
+	return 365*year + year/4 - year/100 + year/400 + (153*(month-3)+2)/5 - toEpoch - 146_097
 }
 
 // parseInt reads the decimal digits that s consists of.

@@ -70,6 +70,12 @@ type accessVar struct {
 	value string
 }
 
+// span is a variable of an access record by its place in the record's text.
+type span struct {
+	from, to uint32
+	field    field
+}
+
 // callerWrites holds the fields whose text the caller chooses: it may contain
 // anything, even what looks like the rest of a record.
 const callerWrites = 1<<fieldUserAgent | 1<<fieldPath

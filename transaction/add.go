@@ -58,7 +58,8 @@ func (f *Feed) addLine(ev *Event, message string, delivery bool) Disposition {
 	c := f.last
 	if c == nil || c.state != stateOpen || c.key != id || c.stage != s || c.shared ||
 		h.kind == lineExtendedID || !a.takes(c, &h) {
-		if c = a.find(id, s, ev.Stream, &h); c == nil {
+		hash := a.index.hash(id)
+		if c = a.find(id, hash, s, ev.Stream, &h); c == nil {
 			if a.isLate(id, s, &h) {
 				return Disposition{Outcome: Late}
 			}
@@ -68,7 +69,7 @@ func (f *Feed) addLine(ev *Event, message string, delivery bool) Disposition {
 			case h.kind == lineUnknown && !looksLikeRequestID(id):
 				return unparsed(KindUnknownLine)
 			}
-			c = a.start(id, s, ev.Stream)
+			c = a.start(id, hash, s, ev.Stream)
 		}
 		f.last = c
 	}
@@ -85,7 +86,7 @@ func (f *Feed) addLine(ev *Event, message string, delivery bool) Disposition {
 		a.settle(c, f, s)
 		f.linkExec(c.stage)
 	}
-	return a.hold(c, f, h)
+	return a.hold(c, f, &h)
 }
 
 // stageNamed is the stage that a record names, or the feed's own where it names
@@ -122,12 +123,10 @@ func (f *Feed) stageNamed(api, name string) *stage {
 func (a *Assembler) settle(c *openCall, f *Feed, s *stage) {
 	if s != c.stage && s.knows() > c.stage.knows() {
 		from := c.stage
-		if c.state == stateOpen {
-			from.remove(c)
-			c.stage = s
-			s.push(c)
-		} else {
-			c.stage = s
+		c.stage = s
+		if c.in != placeNone {
+			from.due.remove(c)
+			s.due.set(c, c.due)
 		}
 		for i := range c.parts {
 			c.parts[i].feed.link(s)
@@ -143,8 +142,8 @@ const maxSharing = 128
 
 // find returns the open call that an execution line belongs to, or nil if it
 // begins another one.
-func (a *Assembler) find(id string, s *stage, stream string, h *held) *openCall {
-	head := a.index[id]
+func (a *Assembler) find(id string, hash uint64, s *stage, stream string, h *held) *openCall {
+	head := a.index.find(id, hash)
 	if h.kind == lineExtendedID {
 		return a.findExtended(head, id, s, h)
 	}
@@ -189,7 +188,7 @@ func (a *Assembler) findExtended(head *openCall, id string, s *stage, h *held) *
 		return fresh
 	}
 	// An access record that gives only the extended id may have come first.
-	for c := a.index[ext]; c != nil; c = c.next {
+	for c := a.index.find(ext, a.index.hash(ext)); c != nil; c = c.next {
 		if c.key == c.ext && !c.hasLines && c.stage.compatible(s) {
 			a.rekey(c, id)
 			return c
@@ -202,8 +201,8 @@ func (a *Assembler) findExtended(head *openCall, id string, s *stage, h *held) *
 // id.
 func (a *Assembler) rekey(c *openCall, id string) {
 	a.unindex(c)
-	c.key = id
-	a.chain(c)
+	c.key, c.hash = id, a.index.hash(id)
+	a.index.put(c)
 	a.extend(c)
 }
 
@@ -248,16 +247,16 @@ func (a *Assembler) isLate(id string, s *stage, h *held) bool {
 }
 
 func (a *Assembler) closedCall(id string, s *stage) (closedCall, bool) {
-	if len(a.closed.calls) == 0 {
+	if a.closed.live == 0 {
 		return closedCall{}, false
 	}
-	if c, ok := a.closed.calls[a.digest(s, id)]; ok {
+	if c, ok := a.closed.get(a.digest(s, id)); ok {
 		return c, true
 	}
 	if s.loose() || len(a.loose) == 0 {
 		return closedCall{}, false
 	}
-	c, ok := a.closed.calls[looseDigest(s, id)]
+	c, ok := a.closed.get(looseDigest(s, id))
 	if ok {
 		if n := c.stage & (1<<stageBits - 1); n > 0 && !a.list[n-1].compatible(s) {
 			return closedCall{}, false
@@ -281,8 +280,12 @@ func (f *Feed) addAccess(ev *Event, message string, r *record) Disposition {
 	}
 	s := f.stageNamed(r.api, r.stage)
 	h := held{text: message, id: ev.ID, at: ev.Timestamp, digest: ev.Digest(), kind: lineRecord, terminal: true}
-	key := pick(rid, ext)
-	c := a.findForRecord(key, rid, ext, s, &h)
+	key := rid
+	if key == "" {
+		key = ext
+	}
+	hash := a.index.hash(key)
+	c := a.findForRecord(key, hash, rid, ext, s, &h)
 	if c == nil {
 		if late, where := a.isLateRecord(key, ext, s, &h); late {
 			if where != nil {
@@ -290,11 +293,11 @@ func (f *Feed) addAccess(ev *Event, message string, r *record) Disposition {
 			}
 			return Disposition{Outcome: Late}
 		}
-		c = a.start(key, s, ev.Stream)
+		c = a.start(key, hash, s, ev.Stream)
 		c.rid = rid
 	}
 	if c.hasAccess && c.holds(h.digest) {
-		return a.hold(c, f, h)
+		return a.hold(c, f, &h)
 	}
 	c.hasAccess = true
 	c.rid = pick(c.rid, rid)
@@ -302,20 +305,25 @@ func (f *Feed) addAccess(ev *Event, message string, r *record) Disposition {
 		c.ext = ext
 		a.extend(c)
 	}
-	if len(c.vars) == 0 {
-		c.vars = append(c.vars[:0], r.vars...)
+	if c.record == "" {
+		c.record = message
+		if len(r.spans) == len(r.vars) {
+			c.spans = append(c.spans[:0], r.spans...)
+		} else {
+			c.vars = append(c.vars[:0], r.vars...)
+		}
 	}
 	if c.stage != s || s != f.stage {
 		a.settle(c, f, s)
 	}
-	return a.hold(c, f, h)
+	return a.hold(c, f, &h)
 }
 
 // findForRecord finds the open call of an access record: by request id, then by
 // extended request id.
-func (a *Assembler) findForRecord(key, rid, ext string, s *stage, h *held) *openCall {
+func (a *Assembler) findForRecord(key string, hash uint64, rid, ext string, s *stage, h *held) *openCall {
 	var fresh *openCall
-	for c, n := a.index[key], 0; c != nil && n < maxSharing; c, n = c.next, n+1 {
+	for c, n := a.index.find(key, hash), 0; c != nil && n < maxSharing; c, n = c.next, n+1 {
 		if !c.stage.compatible(s) {
 			continue
 		}
@@ -335,7 +343,7 @@ func (a *Assembler) findForRecord(key, rid, ext string, s *stage, h *held) *open
 		return c
 	}
 	if rid != "" {
-		for c := a.index[ext]; c != nil; c = c.next {
+		for c := a.index.find(ext, a.index.hash(ext)); c != nil; c = c.next {
 			if c.rid == "" && c.stage.compatible(s) {
 				a.rekey(c, rid)
 				return c
@@ -372,6 +380,9 @@ func (a *Assembler) isLateRecord(key, ext string, s *stage, h *held) (bool, *sta
 
 // isBinary reports whether a message cannot be text.
 func isBinary(s string) bool {
+	if !mayHaveControls(s) {
+		return false
+	}
 	if strings.IndexByte(s, 0) >= 0 {
 		return true
 	}
@@ -383,4 +394,23 @@ func isBinary(s string) bool {
 		}
 	}
 	return odd*4 > len(head)
+}
+
+// mayHaveControls reports false if s has no control character. It looks at eight
+// bytes at a time, and sees no more than that.
+func mayHaveControls(s string) bool {
+	for ; len(s) >= 8; s = s[8:] {
+		x := load64(s)
+		// A high bit comes where a byte is below 0x20; a borrow can only add
+		// false alarms.
+		if (x-ones*0x20)&^x&highs != 0 {
+			return true
+		}
+	}
+	for i := range len(s) {
+		if s[i] < 0x20 {
+			return true
+		}
+	}
+	return false
 }

@@ -62,7 +62,7 @@ type Assembler struct {
 	list   []*stage // the stages by number
 	loose  []*stage // those of feeds whose stage is not known
 
-	index     map[string]*openCall // by request id, or by extended id where there is none
+	index     callIndex            // by request id, or by extended id where there is none
 	extended  map[string]*openCall // by extended id; only while byExt
 	byExt     bool
 	seq       uint64
@@ -110,7 +110,6 @@ func NewAssembler(o Options) *Assembler {
 		linger:   max(o.Linger, 0),
 		feeds:    map[string]*Feed{},
 		stages:   map[stageKey]*stage{},
-		index:    map[string]*openCall{},
 		extended: map[string]*openCall{},
 	}
 	a.idle = max(a.idle, a.grace)
@@ -120,6 +119,7 @@ func NewAssembler(o Options) *Assembler {
 	if a.maxBytes <= 0 {
 		a.maxBytes = defaultMaxBytes
 	}
+	a.index.init()
 	a.closed.init()
 	a.redaction.init(o.Redactor)
 	return a
@@ -150,19 +150,18 @@ func (a *Assembler) Flush() {
 	for a.lingering > 0 {
 		a.releaseOldest()
 	}
-	calls := make([]*openCall, 0, a.open)
+	calls := make([]dueCall, 0, a.open)
 	for c := a.oldest; c != nil; c = c.younger {
-		c.due = a.dueOf(c)
-		calls = append(calls, c)
+		calls = append(calls, dueCall{a.dueOf(c), c.seq, c})
 	}
-	slices.SortFunc(calls, func(x, y *openCall) int {
-		if before(x, y) {
+	slices.SortFunc(calls, func(x, y dueCall) int {
+		if x.before(&y) {
 			return -1
 		}
 		return 1
 	})
-	for _, c := range calls {
-		a.finish(c, false)
+	for _, x := range calls {
+		a.finish(x.c, false)
 	}
 }
 
@@ -171,7 +170,7 @@ func (a *Assembler) Flush() {
 // Grace.
 func (a *Assembler) CloseIdle(upTo int64) {
 	for _, s := range a.list {
-		if len(s.heap) > 0 && !s.attached() {
+		if s.due.first() != nil && !s.attached() {
 			a.closeDue(s, upTo)
 		}
 	}
@@ -194,7 +193,7 @@ func (a *Assembler) Remember(calls []uint64, newest int64) {
 func (a *Assembler) Forget(before int64) { a.closed.forget(before) }
 
 // hold gives an event to a call.
-func (a *Assembler) hold(c *openCall, f *Feed, h held) Disposition {
+func (a *Assembler) hold(c *openCall, f *Feed, h *held) Disposition {
 	h.feed = f
 	if c.state == stateLingering {
 		a.reopen(c)
@@ -205,7 +204,7 @@ func (a *Assembler) hold(c *openCall, f *Feed, h held) Disposition {
 	if len(c.events) == 0 || h.at > c.newest {
 		c.newest = h.at
 	}
-	c.events = append(c.events, h)
+	c.events = append(c.events, *h)
 	c.seen |= 1 << h.kind
 	size := int64(len(h.text) + len(h.id) + heldOverhead)
 	c.bytes += size
@@ -233,8 +232,8 @@ func (a *Assembler) makeRoom() {
 	}
 }
 
-// start opens a call under key.
-func (a *Assembler) start(key string, s *stage, stream string) *openCall {
+// start opens a call under key, whose hash in the index is given.
+func (a *Assembler) start(key string, hash uint64, s *stage, stream string) *openCall {
 	if a.open >= a.maxOpen {
 		a.finish(a.oldest, true)
 	}
@@ -243,13 +242,12 @@ func (a *Assembler) start(key string, s *stage, stream string) *openCall {
 		c, a.free = a.free[n-1], a.free[:n-1]
 	} else {
 		c = &openCall{}
+		c.events, c.parts = c.oneEvent[:0], c.onePart[:0]
 	}
 	a.seq++
-	c.key, c.stage, c.stream, c.seq = key, s, stream, a.seq
-	a.chain(c)
+	c.key, c.hash, c.stage, c.stream, c.seq = key, hash, s, stream, a.seq
+	a.index.put(c)
 	a.enlist(c)
-	c.due = math.MaxInt64
-	s.push(c)
 	return c
 }
 
@@ -299,22 +297,20 @@ func addTime(t, d int64) int64 {
 	return t + d
 }
 
-// reschedule moves a call forward if it closes earlier than was thought. One
+// reschedule puts a call into its stage's queue, or moves it forward there if it
+// closes earlier than was thought. One
 // that closes later is put right when its turn comes.
 func (a *Assembler) reschedule(c *openCall) {
-	if due := a.dueOf(c); due < c.due {
-		c.due = due
-		c.stage.up(c.pos)
+	if due := a.dueOf(c); due < c.due || c.in == placeNone {
+		c.stage.due.set(c, due)
 	}
 }
 
 // closeDue closes the calls of s that are due at clock.
 func (a *Assembler) closeDue(s *stage, clock int64) {
-	for len(s.heap) > 0 && s.heap[0].due <= clock {
-		c := s.heap[0]
+	for c := s.due.first(); c != nil && c.due <= clock; c = s.due.first() {
 		if due := a.dueOf(c); due > c.due {
-			c.due = due
-			s.down(0)
+			s.due.set(c, due)
 			continue
 		}
 		if a.linger > 0 && c.oneSided() {
@@ -333,7 +329,7 @@ type lingerer struct {
 }
 
 func (a *Assembler) holdBack(c *openCall) {
-	c.stage.remove(c)
+	c.stage.due.remove(c)
 	a.delist(c)
 	a.seq++
 	c.state, c.ticket = stateLingering, a.seq
@@ -348,8 +344,6 @@ func (a *Assembler) reopen(c *openCall) {
 	a.lingering--
 	c.ticket = 0
 	a.enlist(c)
-	c.due = math.MaxInt64
-	c.stage.push(c)
 }
 
 // releaseOldest closes the call that has been held back longest. At least one
@@ -375,7 +369,7 @@ func (a *Assembler) releaseOldest() {
 func (a *Assembler) finish(c *openCall, evicted bool) {
 	switch c.state {
 	case stateOpen:
-		c.stage.remove(c)
+		c.stage.due.remove(c)
 		a.delist(c)
 	case stateLingering:
 		a.lingering--
@@ -390,30 +384,8 @@ func (a *Assembler) finish(c *openCall, evicted bool) {
 	a.out = append(a.out, c)
 }
 
-// chain puts a call before the others under its key.
-func (a *Assembler) chain(c *openCall) {
-	if c.next = a.index[c.key]; c.next != nil {
-		c.shared, c.next.shared = true, true
-		c.next.prev = c
-	}
-	a.index[c.key] = c
-}
-
 func (a *Assembler) unindex(c *openCall) {
-	if c.next != nil {
-		c.next.prev = c.prev
-	}
-	if c.prev != nil {
-		c.prev.next = c.next
-	} else {
-		// The map keeps the first key it was given, and with it the message that
-		// the key is a part of; deleting lets go of both.
-		delete(a.index, c.key)
-		if c.next != nil {
-			a.index[c.next.key] = c.next
-		}
-	}
-	c.next, c.prev = nil, nil
+	a.index.remove(c)
 	if c.inExtended {
 		a.unextend(c)
 	}
@@ -477,7 +449,7 @@ func hash32(s string) uint32 {
 }
 
 func (a *Assembler) recycle(c *openCall) {
-	events, parts, vars := c.events, c.parts, c.vars
+	events, parts, vars, spans := c.events, c.parts, c.vars, c.spans
 	clear(events)
 	clear(parts)
 	clear(vars)
@@ -489,6 +461,9 @@ func (a *Assembler) recycle(c *openCall) {
 	}
 	if cap(vars) <= 96 {
 		c.vars = vars[:0]
+	}
+	if cap(spans) <= 96 {
+		c.spans = spans[:0]
 	}
 	c.parts = parts[:0]
 	if len(a.free) < a.maxOpen/4+64 {

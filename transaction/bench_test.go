@@ -81,7 +81,7 @@ func BenchmarkDemux(b *testing.B) {
 			f.Add(&events[i])
 		}
 		for c := a.oldest; c != nil; c = a.oldest {
-			c.stage.remove(c)
+			c.stage.due.remove(c)
 			a.delist(c)
 			a.unindex(c)
 			a.bytes -= c.bytes

@@ -9,22 +9,46 @@ import (
 type builder struct {
 	record record
 	pairs  []pair
+	orders [2]headerOrder  // of the headers of requests, of others
+	values int             // how many values of maps the last call had
+	ids    strings.Builder // of a few transactions, one after the other
+
+	touched byte // keeps touch from being found useless
 }
 
-// built is a call and all that hangs on it, made in one piece.
+// idsTogether is how many ids share one piece of memory.
+const idsTogether = 16
+
+// id makes the id of t.
+func (b *builder) id(t *Transaction) string {
+	text := idText(t.Account, t.Region, t.APIID, t.Stage, t.RequestID, t.ExtendedRequestID)
+	if b.ids.Cap()-b.ids.Len() < idLength {
+		b.ids.Reset()
+		b.ids.Grow(idsTogether * idLength)
+	}
+	from := b.ids.Len()
+	b.ids.Write(text[:])
+	return b.ids.String()[from:]
+}
+
+// built is a call and what hangs on each, made in one piece.
 type built struct {
 	call        Call
 	transaction Transaction
-	request     Request
 	response    Response
-	integration Integration
 	caller      Caller
-	authorizer  Authorizer
-	err         Error
 	log         Log
 	latencies   [3]int64
-	sources     [3]Source
-	parts       [2]Part
+	sources     [1]Source
+	parts       [1]Part
+	digests     [4]uint64
+}
+
+// builtOfLines has what hangs on most calls of an execution log beside that.
+type builtOfLines struct {
+	built
+	request     Request
+	integration Integration
 	digests     [20]uint64
 }
 
@@ -33,6 +57,16 @@ type draft struct {
 	*built
 	a *Assembler
 	c *openCall
+
+	transaction *Transaction
+	response    *Response
+	caller      *Caller
+	request     Request
+	integration Integration
+	authorizer  Authorizer
+	err         Error
+	values      []string // room that is left for the values of maps
+	valued      int      // how many values there are
 
 	executed     int // index of the first event that shows that the authorizer is over
 	inAuthorizer bool
@@ -71,12 +105,21 @@ var routeSources = [...]RouteSource{RouteFromAccessLog, RouteFromAPIKeyLine, Rou
 // build makes the transaction of a call from its events.
 func (a *Assembler) build(c *openCall, evicted bool) *Call {
 	sortEvents(c.events)
-	b := &built{}
-	d := draft{built: b, a: a, c: c, executed: -1}
+	a.scratch.touched = touch(c.events)
+	var b *built
+	var more *builtOfLines
+	if c.hasLines {
+		more = &builtOfLines{}
+		b = &more.built
+		a.parts(b, c, more.digests[:0])
+	} else {
+		b = &built{}
+		a.parts(b, c, b.digests[:0])
+	}
 	t := &b.transaction
-	b.call = Call{Transaction: t, Newest: c.newest, Evicted: evicted}
+	d := draft{built: b, a: a, c: c, transaction: t, response: &b.response, caller: &b.caller, executed: -1}
+	b.call.Transaction, b.call.Newest, b.call.Evicted = t, c.newest, evicted
 	t.Complete = c.ended
-	a.parts(b, c)
 
 	const over = 1<<lineStart | 1<<lineHTTPMethod | 1<<lineUsagePlan | 1<<lineKeyMethod | 1<<lineKey | 1<<lineRequestPath |
 		1<<lineQuery | 1<<lineRequestHeaders | 1<<lineRequestBody | 1<<lineUsageOK
@@ -102,13 +145,14 @@ func (a *Assembler) build(c *openCall, evicted bool) *Call {
 		d.line(i, h)
 	}
 	if c.hasAccess {
-		d.access(c.vars)
+		d.access()
 	}
 	t.RequestID, t.ExtendedRequestID = c.rid, c.ext
 	t.Account, t.Region = c.stage.account, c.stage.region
 	t.APIID, t.Stage = pick(c.stage.api, d.apiID), pick(c.stage.name, d.stage)
-	d.finish()
-	t.ID = TransactionID(t.Account, t.Region, t.APIID, t.Stage, t.RequestID, t.ExtendedRequestID)
+	d.finish(more)
+	a.scratch.values = d.valued
+	t.ID = a.scratch.id(t)
 	sources := b.sources[:0]
 	if lines {
 		sources = append(sources, SourceExecution)
@@ -126,11 +170,23 @@ func (a *Assembler) build(c *openCall, evicted bool) *Call {
 	return &b.call
 }
 
+// touch reads both ends of all lines. They have waited for their call to close
+// for longer than the processor's caches remember: fetched here, independently of
+// one another, they come side by side, and not one after the other as they are
+// read.
+func touch(events []held) (sum byte) {
+	for i := range events {
+		if text := events[i].text; text != "" {
+			sum += text[0] + text[len(text)-1]
+		}
+	}
+	return sum
+}
+
 // parts lists which events of which feed made the call.
-func (a *Assembler) parts(b *built, c *openCall) {
+func (a *Assembler) parts(b *built, c *openCall, digests []uint64) {
 	parts := b.parts[:0]
-	digests := b.digests[:0]
-	if len(c.events) > len(b.digests) {
+	if len(c.events) > cap(digests) {
 		digests = make([]uint64, 0, len(c.events))
 	}
 	for i := range c.parts {

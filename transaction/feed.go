@@ -129,8 +129,8 @@ func (f *Feed) Advance(upTo int64) {
 }
 
 func (a *Assembler) tick(s *stage) {
-	if len(s.heap) > 0 {
-		if clock := a.clock(s); s.heap[0].due <= clock {
+	if c := s.due.first(); c != nil {
+		if clock := a.clock(s); c.due <= clock {
 			a.closeDue(s, clock)
 		}
 	}

@@ -2,9 +2,10 @@ package transaction
 
 import "strings"
 
-// finish puts together what the lines and the record told.
-func (d *draft) finish() {
-	t := &d.transaction
+// finish puts together what the lines and the record told. What hangs on the transaction only sometimes is in more, or apart where that is
+// nil.
+func (d *draft) finish(more *builtOfLines) {
+	t := d.transaction
 	d.finishRoute()
 	d.finishAPIType()
 	d.finishError()
@@ -27,20 +28,32 @@ func (d *draft) finish() {
 	}
 	t.Path = d.a.redaction.text(t.Path, false)
 	d.integration.URI = d.a.redaction.text(d.integration.URI, true)
-	if r := &d.request; r.Headers != nil || r.Body != "" || r.Truncated {
-		t.Request = r
+	if r := d.request; r.Headers != nil || r.Body != "" || r.Truncated {
+		if more != nil {
+			t.Request = &more.request
+		} else {
+			t.Request = new(Request)
+		}
+		*t.Request = r
 	}
-	if r := &d.response; r.Status != 0 || r.Headers != nil || r.Body != "" || r.Truncated {
+	if r := d.response; r.Status != 0 || r.Headers != nil || r.Body != "" || r.Truncated {
 		t.Response = r
 	}
 	if d.integration != (Integration{}) {
-		t.Integration = &d.integration
+		if more != nil {
+			t.Integration = &more.integration
+		} else {
+			t.Integration = new(Integration)
+		}
+		*t.Integration = d.integration
 	}
 	if d.authorizer != (Authorizer{}) {
-		t.Authorizer = &d.authorizer
+		authorizer := d.authorizer
+		t.Authorizer = &authorizer
 	}
 	if d.err != (Error{}) {
-		t.Error = &d.err
+		err := d.err
+		t.Error = &err
 	}
 	switch {
 	case d.request.Truncated || d.response.Truncated:
@@ -53,7 +66,7 @@ func (d *draft) finish() {
 }
 
 func (d *draft) finishRoute() {
-	t := &d.transaction
+	t := d.transaction
 	for i, route := range d.route {
 		if route != "" {
 			t.Route, t.RouteSource = route, routeSources[i]
@@ -63,7 +76,7 @@ func (d *draft) finishRoute() {
 }
 
 func (d *draft) finishAPIType() {
-	t := &d.transaction
+	t := d.transaction
 	switch {
 	case d.socket:
 		t.APIType = WebSocket
@@ -109,7 +122,7 @@ func (d *draft) finishError() {
 }
 
 func (d *draft) finishResponse() {
-	r := &d.response
+	r := d.response
 	r.Status = d.status
 	if r.Status == 0 {
 		r.Status = d.defaultStatus
@@ -131,7 +144,7 @@ func (d *draft) finishResponse() {
 // finishCaller tells who called, by the strongest proof that was seen. That
 // nobody had to prove anything is not for the logs to say.
 func (d *draft) finishCaller() {
-	t, c, e := &d.transaction, &d.caller, &d.event
+	t, c, e := d.transaction, d.caller, &d.event
 	t.Caller = c
 	switch {
 	case e.userARN != "" || e.caller != "":

@@ -45,7 +45,7 @@ func FuzzHeaderMap(f *testing.F) {
 	f.Add(`{A="x, B=c", password=x}`)
 	f.Fuzz(func(t *testing.T, text string) {
 		inner, _ := mapText(text)
-		pairs, _ := splitHeaders(nil, text)
+		pairs, _ := splitHeaders(nil, text, &headerOrder{})
 		size := 0
 		for _, p := range pairs {
 			size += len(p.name) + 1 + len(p.value)

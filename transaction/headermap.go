@@ -17,7 +17,9 @@ type pair struct {
 func mapText(text string) (inner string, truncated bool) {
 	text, truncated = cutTruncated(text)
 	if !truncated {
-		text = strings.TrimRight(text, " \r\n")
+		if n := len(text); n > 0 && text[n-1] != '}' {
+			text = strings.TrimRight(text, " \r\n")
+		}
 		if inner, ok := strings.CutSuffix(text, "}"); ok {
 			return strings.TrimPrefix(inner, "{"), false
 		}
@@ -26,11 +28,16 @@ func mapText(text string) (inner string, truncated bool) {
 	return strings.TrimPrefix(text, "{"), truncated
 }
 
+// maxPairs is how many headers of one map are told apart: API Gateway takes ten
+// kilobytes of them.
+const maxPairs = 1024
+
 // splitHeaders takes apart a map of headers, "{Name=value, Name=value}". Values
 // are not quoted, and hold commas and equals signs of their own, so where the
 // next header begins is decided by its name and by what the value before may
-// contain. Of a map that was cut, the last value is what was left of it.
-func splitHeaders(dst []pair, text string) (pairs []pair, truncated bool) {
+// contain. Of a map that was cut, the last value is what was left of it. The
+// order is what maps of this kind had before.
+func splitHeaders(dst []pair, text string, order *headerOrder) (pairs []pair, truncated bool) {
 	text, truncated = mapText(text)
 	if text == "" {
 		return dst, truncated
@@ -43,7 +50,7 @@ func splitHeaders(dst []pair, text string) (pairs []pair, truncated bool) {
 	from := n + 1 // of the value
 	for i := from; ; {
 		comma := strings.IndexByte(text[i:], ',')
-		if comma < 0 {
+		if comma < 0 || len(dst) >= maxPairs {
 			break
 		}
 		comma += i
@@ -52,16 +59,29 @@ func splitHeaders(dst []pair, text string) (pairs []pair, truncated bool) {
 			continue
 		}
 		i++
-		n := nameLength(text, i)
-		if n == 0 {
+		place := len(dst) + 1
+		e := order.expect(place, text[i:])
+		var n int
+		if e != nil {
+			n = len(e.usual)
+		} else if n = nameLength(text, i); n > 0 {
+			e = findHeader(text[i : i+n])
+		} else {
 			continue
 		}
-		next, known := headerCalled(text[i : i+n])
-		if !known && !beginsHeader(header, text[from:comma], text[i:i+n], next.name, text[i+n+1:]) {
-			continue
-		}
-		if known && !endsBefore(header, text[i:i+n]) {
-			continue
+		var next knownHeader
+		if e != nil {
+			if !endsBefore(header, text[i:i+n]) {
+				continue
+			}
+			next = e.knownHeader
+			order.set(place, e)
+		} else {
+			lower := strings.ToLower(text[i : i+n])
+			if !beginsHeader(header, text[from:comma], text[i:i+n], lower, text[i+n+1:]) {
+				continue
+			}
+			next = knownHeader{name: lower, params: valueParams[lower]}
 		}
 		dst = append(dst, pair{header.name, text[from:comma], header.open})
 		header, from = next, i+n+1

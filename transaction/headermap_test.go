@@ -81,7 +81,7 @@ func TestSplitHeaders(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			pairs, cut := splitHeaders(nil, tc.text)
+			pairs, cut := splitHeaders(nil, tc.text, &headerOrder{})
 			var got []string
 			for _, p := range pairs {
 				got = append(got, p.name, p.value)

@@ -103,28 +103,105 @@ var directives = map[string]bool{
 	"v": false, "version": false, "profile": false, "text": false, "nonce": false, "ma": false, "includesubdomains": true,
 }
 
-// knownHeaders finds headers by their name as it is usually written and in lower
-// case.
-var knownHeaders = func() map[string]knownHeader {
-	m := map[string]knownHeader{}
+// headerSlots is the size of the table of known headers, a power of two well above
+// their number.
+const headerSlots = 1024
+
+// headerEntry is a known header under the name by which it is usually written.
+type headerEntry struct {
+	usual string
+	knownHeader
+}
+
+// knownHeaders finds headers by their name in any case, by open addressing.
+var knownHeaders = func() (table [headerSlots]headerEntry) {
 	for name := range strings.FieldsSeq(headerNames) {
 		lower := strings.ToLower(name)
-		h := knownHeader{lower, valueParams[lower], !(*Redactor)(nil).isSecret(lower, placeHeader)}
-		m[name], m[lower] = h, h
+		slot := headerHash(name)
+		for table[slot].usual != "" {
+			slot = (slot + 1) % headerSlots
+		}
+		table[slot] = headerEntry{name, knownHeader{lower, valueParams[lower], !(*Redactor)(nil).isSecret(lower, placeHeader)}}
 	}
-	return m
+	return table
 }()
+
+// headerHash is where the search for a header's name begins; case makes no
+// difference.
+func headerHash(name string) uint {
+	const lower, spread = 0x2020202020202020, 0x9e3779b97f4a7c15
+	n := len(name)
+	var head, tail uint64
+	switch {
+	case n >= 8:
+		head, tail = load64(name), load64(name[n-8:])
+	case n >= 4:
+		head, tail = uint64(load32(name)), uint64(load32(name[n-4:]))
+	case n > 0:
+		head, tail = uint64(name[0]), uint64(name[n-1])|uint64(name[n/2])<<8
+	}
+	h := ((head|lower)*spread ^ (tail | lower)) * spread
+	return uint((h^uint64(n)*spread)>>32) % headerSlots
+}
+
+// load64 and load32 read the first bytes of s; the compiler makes one load of
+// each.
+func load64(s string) uint64 {
+	_ = s[7]
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+}
+
+func load32(s string) uint32 {
+	_ = s[3]
+	return uint32(s[0]) | uint32(s[1])<<8 | uint32(s[2])<<16 | uint32(s[3])<<24
+}
+
+// findHeader finds a known header by its name in any case, or nil.
+func findHeader(name string) *headerEntry {
+	for slot := headerHash(name); ; slot = (slot + 1) % headerSlots {
+		e := &knownHeaders[slot]
+		switch {
+		case e.usual == name || e.name == name:
+			return e
+		case e.usual == "":
+			return nil
+		case len(e.usual) == len(name) && strings.EqualFold(e.usual, name):
+			return e
+		}
+	}
+}
 
 // headerCalled tells what is known of a header, and its name in lower case.
 func headerCalled(name string) (h knownHeader, known bool) {
-	if h, known = knownHeaders[name]; known {
-		return h, true
+	if e := findHeader(name); e != nil {
+		return e.knownHeader, true
 	}
 	lower := strings.ToLower(name)
-	if h, known = knownHeaders[lower]; known {
-		return h, true
-	}
 	return knownHeader{name: lower, params: valueParams[lower]}, false
+}
+
+// headerOrder remembers which known headers stood where in the last map. Clients
+// of one kind send the same headers in the same order.
+type headerOrder [24]*headerEntry
+
+// expect returns the header that stood at place n, if its name and an equals sign
+// stand at the start of text again.
+func (o *headerOrder) expect(n int, text string) *headerEntry {
+	if n >= len(o) || o[n] == nil {
+		return nil
+	}
+	name := o[n].usual
+	if len(text) > len(name) && text[len(name)] == '=' && text[:len(name)] == name {
+		return o[n]
+	}
+	return nil
+}
+
+func (o *headerOrder) set(n int, e *headerEntry) {
+	if n < len(o) && o[n] != e {
+		o[n] = e
+	}
 }
 
 // hasHeaderPrefix reports whether a name begins as only headers do.

@@ -134,7 +134,7 @@ func (s *jsonScanner) member(i int, outer, key string, depth int) int {
 func (s *jsonScanner) give(what memoKey, value string) {
 	if what.inner != nil {
 		if value != "" && value != "-" {
-			what.inner.match(s.record, value)
+			what.inner.match(s.record, value, false)
 		}
 		return
 	}

@@ -363,5 +363,8 @@ func looksLikeRequestID(s string) bool {
 
 // cutTruncated takes off the mark that API Gateway leaves where it cut a line.
 func cutTruncated(s string) (rest string, truncated bool) {
+	if s == "" || s[len(s)-1] != ']' {
+		return s, false
+	}
 	return strings.CutSuffix(s, " [TRUNCATED]")
 }

@@ -5,7 +5,7 @@ import "strings"
 // methodLine reads the lines about the method itself: what the caller sent and
 // got.
 func (d *draft) methodLine(h *held) {
-	t := &d.transaction
+	t := d.transaction
 	switch h.kind {
 	case lineHTTPMethod:
 		text, cut := cutTruncated(h.text)
@@ -117,12 +117,16 @@ func (d *draft) bodyOf(text string) (body string, cut bool) {
 // what else they tell.
 func (d *draft) headers(text string, ofRequest bool) (m map[string][]string, cut bool) {
 	b := &d.a.scratch
-	b.pairs, cut = splitHeaders(b.pairs[:0], text)
+	order := &b.orders[1]
+	if ofRequest {
+		order = &b.orders[0]
+	}
+	b.pairs, cut = splitHeaders(b.pairs[:0], text, order)
 	if len(b.pairs) == 0 {
 		return nil, cut
 	}
 	m = make(map[string][]string, len(b.pairs))
-	values := make([]string, len(b.pairs))
+	values := d.room(len(b.pairs))
 	for i, p := range b.pairs {
 		var value string
 		if last := cut && i == len(b.pairs)-1; p.open && d.a.redaction.rules == nil {
@@ -166,8 +170,28 @@ func (d *draft) query(text string) {
 		return
 	}
 	m := make(map[string][]string, len(b.pairs))
+	values := d.room(len(b.pairs))
 	for i, p := range b.pairs {
-		m[p.name] = append(m[p.name], d.a.redaction.parameter(p.name, p.value, cut && i == len(b.pairs)-1))
+		all := m[p.name]
+		if all == nil {
+			all = values[i : i : i+1]
+		}
+		m[p.name] = append(all, d.a.redaction.parameter(p.name, p.value, cut && i == len(b.pairs)-1))
 	}
 	d.transaction.Query = m
 }
+
+// room makes room for n values of a map. A call's maps share it, as far as the
+// last call's size foretells this one's.
+func (d *draft) room(n int) []string {
+	if n > len(d.values) {
+		d.values = make([]string, max(n, min(d.a.scratch.values, maxTogether)-d.valued))
+	}
+	values := d.values[:n:n]
+	d.values = d.values[n:]
+	d.valued += n
+	return values
+}
+
+// maxTogether bounds how much room is made in advance.
+const maxTogether = 64

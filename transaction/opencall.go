@@ -25,14 +25,20 @@ type held struct {
 // out when it closes, because they need not come in order.
 type openCall struct {
 	key    string // of the index: request id, or extended id where there is none
+	hash   uint64 // of key in the index
 	rid    string
 	ext    string
 	stage  *stage
 	stream string // of the execution log
 
 	events []held
-	vars   []accessVar // the access record's
 	parts  []openPart
+
+	// What the access record tells: where its values are in its text, or the
+	// values themselves where they do not stand there as they are.
+	spans  []span
+	record string
+	vars   []accessVar
 
 	first, newest int64
 	terminal      int64 // timestamp of the last completion line; if ended
@@ -43,17 +49,22 @@ type openCall struct {
 	ticket        uint64
 
 	next, prev     *openCall // the next older and younger call under the same key
+	beside         *openCall // the next chain at the same place of the index
 	older, younger *openCall
 	call           *Call
 
-	pos        int // in the stage's heap
+	pos        int // in the stage's queue
 	gen        uint32
+	in         uint8 // where in the queue
 	state      uint8
 	ended      bool
 	shared     bool // its key is or was that of another open call too
 	hasLines   bool // execution lines
 	hasAccess  bool
 	inExtended bool
+
+	oneEvent [1]held // the first room of events and parts
+	onePart  [1]openPart
 }
 
 type openPart struct {
@@ -73,13 +84,4 @@ func (c *openCall) holds(digest uint64) bool {
 		}
 	}
 	return false
-}
-
-// before orders calls by when they close, and those that close together by when
-// they were first seen.
-func before(x, y *openCall) bool {
-	if x.due != y.due {
-		return x.due < y.due
-	}
-	return x.seq < y.seq
 }

@@ -6,6 +6,7 @@ import "strings"
 // for the next one; what is kept is copied out.
 type record struct {
 	vars       []accessVar
+	spans      []span // of vars, as long as each stands in the text as it is
 	requestID  string
 	extendedID string
 	api, stage string
@@ -21,15 +22,15 @@ type record struct {
 // parse takes a message apart, by the group's format if it is known. It returns
 // 0, or why the message is no record.
 func (r *record) parse(message string, format *AccessFormat, keys *keyMemo) Kind {
-	*r = record{vars: r.vars[:0], keys: keys}
+	*r = record{vars: r.vars[:0], spans: r.spans[:0], keys: keys}
 	switch {
 	case message[0] == '{':
-		if format != nil && format.json == nil && format.match(r, message) && r.identified() {
+		if format != nil && format.json == nil && format.match(r, message, true) && r.identified() {
 			return 0
 		}
 		r.reset()
 		return r.parseJSONRecord(message, format)
-	case format != nil && format.match(r, message):
+	case format != nil && format.match(r, message, true):
 		if !r.identified() {
 			return KindFormatMismatch
 		}
@@ -44,7 +45,7 @@ func (r *record) parse(message string, format *AccessFormat, keys *keyMemo) Kind
 	}
 	for _, preset := range presets() {
 		r.reset()
-		if preset.match(r, message) && r.identified() && r.seen>>fieldRequestTime&1 != 0 {
+		if preset.match(r, message, true) && r.identified() && r.seen>>fieldRequestTime&1 != 0 {
 			return 0
 		}
 	}
@@ -61,12 +62,15 @@ func mismatch(format *AccessFormat) Kind {
 	return KindNoRequestID
 }
 
-func (r *record) reset() { *r = record{vars: r.vars[:0], keys: r.keys} }
+func (r *record) reset() { *r = record{vars: r.vars[:0], spans: r.spans[:0], keys: r.keys} }
 
 func (r *record) identified() bool { return r.requestID != "" || r.extendedID != "" }
 
 // parseJSONRecord reads an access record or a delivery record in JSON.
 func (r *record) parseJSONRecord(message string, format *AccessFormat) Kind {
+	if r.keys != nil && r.keys.shape.match(r, message) {
+		return r.kindOfJSON(true, format)
+	}
 	s := jsonScanner{text: message, record: r}
 	if format != nil {
 		s.names = format.json
@@ -78,7 +82,15 @@ func (r *record) parseJSONRecord(message string, format *AccessFormat) Kind {
 		r.reset()
 		r.keys, s.careful = keys, true
 		whole = s.object(1, "", 0) > 0
+	} else if whole && r.keys != nil {
+		r.keys.shape.learn(message, func(key string) memoKey { return s.lookUp("", key) })
 	}
+	return r.kindOfJSON(whole, format)
+}
+
+// kindOfJSON tells what a JSON record is, now that its values are known: 0, or
+// why it is none of API Gateway's. It may be cut, and not whole.
+func (r *record) kindOfJSON(whole bool, format *AccessFormat) Kind {
 	if r.message != "" && r.isDelivery() {
 		return 0
 	}
@@ -139,10 +151,23 @@ func (r *record) put(f field, value string) {
 	r.vars = append(r.vars, accessVar{f, value})
 }
 
+// putAt adds the variable that stands at from in the record's text.
+func (r *record) putAt(f field, value string, from int) {
+	n := len(r.vars)
+	r.put(f, value)
+	if len(r.vars) > n {
+		// Quotes may have been taken off both ends.
+		kept := len(r.vars[n].value)
+		from += (len(value) - kept) / 2
+		r.spans = append(r.spans, span{uint32(from), uint32(from + kept), f})
+	}
+}
+
 // keyMemo remembers which field each key of a feed's records is. Records of one
 // format have the same keys in the same order, so that one comparison tells.
 type keyMemo struct {
-	keys []memoKey
+	keys  []memoKey
+	shape jsonShape
 }
 
 type memoKey struct {

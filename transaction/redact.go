@@ -40,6 +40,9 @@ func (d *redaction) parameter(name, value string, cut bool) string {
 // text redacts a line of text, a URI or a header's value: parameters in it by
 // their names, and what has the shape of a secret.
 func (d *redaction) text(s string, cut bool) string {
+	if isShortWord(s) {
+		return s
+	}
 	if strings.IndexByte(s, '=') >= 0 {
 		s = d.parameters(s)
 	}
@@ -52,7 +55,7 @@ func (d *redaction) text(s string, cut bool) string {
 // body redacts a body of any kind. A body that was cut is redacted as far as it
 // goes.
 func (d *redaction) body(s string, cut bool) string {
-	if len(s) < 4 {
+	if len(s) < 4 || isShortWord(s) {
 		return s
 	}
 	quotes := strings.IndexByte(s, '"') >= 0
@@ -208,7 +211,7 @@ func (d *redaction) members(s string) string {
 		case len(name) > 5 || secret:
 		case named && strings.EqualFold(name, "value"):
 			secret = true
-		case strings.EqualFold(name, "name") || strings.EqualFold(name, "key") || strings.EqualFold(name, "field"):
+		case saysName(name):
 			// Only a string says a name; looking for the end of an object here
 			// would cost the length of the body for each.
 			from, to, quoted := value, value, false
@@ -246,6 +249,23 @@ func (d *redaction) members(s string) string {
 		return s
 	}
 	return string(append(out, s[done:]...))
+}
+
+// saysName reports whether the value of a member that is called so is the name of
+// a value beside it.
+func saysName(name string) bool {
+	if name == "" {
+		return false
+	}
+	switch name[0] {
+	case 'n', 'N':
+		return strings.EqualFold(name, "name")
+	case 'f', 'F':
+		return strings.EqualFold(name, "field")
+	case 'k', 'K', 0xe2: // also the sign of Kelvin, which folds to a k
+		return strings.EqualFold(name, "key")
+	}
+	return false
 }
 
 // memberValue finds the value at i, whose quotes have level backslashes: the

@@ -17,6 +17,20 @@ var isTokenByte = func() (t [256]bool) {
 // minRun is the shortest run of token bytes that is looked at.
 const minRun = 8
 
+// isShortWord reports whether s is one run of token bytes that is too short for
+// any token, so that nothing in it can be a secret.
+func isShortWord(s string) bool {
+	if len(s) >= 16 {
+		return false
+	}
+	for i := range len(s) {
+		if !isTokenByte[s[i]] {
+			return false
+		}
+	}
+	return true
+}
+
 // redactShapes takes out what has the shape of a secret, whatever its name:
 // JSON Web Tokens, AWS access keys, private keys, well-known vendors' tokens, and
 // what follows Bearer or Basic. Runs of token bytes are found by looking at each
@@ -72,7 +86,7 @@ func secretIn(s string, i, end int, cut bool) (from, to int, key bool) {
 		if run == "-----BEGIN" {
 			return privateKey(s, i)
 		}
-		if strings.HasSuffix(s[:i], "ya29.") {
+		if i > 0 && s[i-1] == '.' && strings.HasSuffix(s[:i], "ya29.") {
 			return i, tokenEnd(s, end), false
 		}
 		return 0, 0, false
@@ -85,11 +99,10 @@ func secretIn(s string, i, end int, cut bool) (from, to int, key bool) {
 		if n, isKey := tokenAt(s, i+k, end, cut); n > 0 {
 			return i + k, n, isKey
 		}
-		n := strings.IndexAny(run[k:], "_-")
-		if n < 0 {
-			break
+		for k < len(run) && run[k] != '_' && run[k] != '-' {
+			k++
 		}
-		k += n + 1
+		k++
 	}
 	if strings.HasPrefix(run, "-----BEGIN") {
 		return privateKey(s, i)

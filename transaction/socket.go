@@ -19,7 +19,7 @@ func isSocketEnd(kind lineKind, text string) bool {
 // connection, a message or the end of a connection.
 func (d *draft) socketLine(h *held) {
 	d.socket = true
-	t := &d.transaction
+	t := d.transaction
 	switch h.kind {
 	case lineSocketRoute:
 		key := bracketed(h.text, "Route: [")
@@ -73,7 +73,7 @@ func (d *draft) socketLine(h *held) {
 
 // socketEvent notes the kind of event; the first line that tells it stands.
 func (d *draft) socketEvent(kind string) {
-	t := &d.transaction
+	t := d.transaction
 	if t.EventType == "" {
 		t.EventType, t.Method = kind, kind
 	}

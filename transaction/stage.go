@@ -18,7 +18,7 @@ type stage struct {
 	looseSeed uint64
 	feed      *Feed // of a loose stage
 	links     []link
-	heap      []*openCall // 4-ary, by before
+	due       dueQueue
 }
 
 type link struct {
@@ -120,66 +120,4 @@ func (a *Assembler) clock(s *stage) int64 {
 		return max(all, addTime(exec, a.grace-a.idle))
 	}
 	return all
-}
-
-// push, up, down and remove keep the heap; a call knows its place in it.
-func (s *stage) push(c *openCall) {
-	c.pos = len(s.heap)
-	s.heap = append(s.heap, c)
-	s.up(c.pos)
-}
-
-func (s *stage) up(i int) {
-	h := s.heap
-	c := h[i]
-	for i > 0 {
-		parent := (i - 1) / 4
-		if !before(c, h[parent]) {
-			break
-		}
-		h[i] = h[parent]
-		h[i].pos = i
-		i = parent
-	}
-	h[i] = c
-	c.pos = i
-}
-
-func (s *stage) down(i int) {
-	h := s.heap
-	c := h[i]
-	for {
-		child := 4*i + 1
-		if child >= len(h) {
-			break
-		}
-		best := child
-		for j := child + 1; j < min(child+4, len(h)); j++ {
-			if before(h[j], h[best]) {
-				best = j
-			}
-		}
-		if !before(h[best], c) {
-			break
-		}
-		h[i] = h[best]
-		h[i].pos = i
-		i = best
-	}
-	h[i] = c
-	c.pos = i
-}
-
-func (s *stage) remove(c *openCall) {
-	i, last := c.pos, len(s.heap)-1
-	moved := s.heap[last]
-	s.heap[last] = nil
-	s.heap = s.heap[:last]
-	if i == last {
-		return
-	}
-	s.heap[i] = moved
-	moved.pos = i
-	s.down(i)
-	s.up(moved.pos)
 }
