@@ -56,7 +56,7 @@ type Config struct {
 	// and regions together, only the groups that are furthest behind are read.
 	MaxOpenCalls int
 	// MaxPendingTransactions and MaxPendingBytes bound what waits for the
-	// sinks; 50,000 and 128 MB. Reading stops at either.
+	// sinks; 20,000 and 64 MB. Reading stops at either.
 	MaxPendingTransactions int
 	MaxPendingBytes        int64
 	// MaxDigests bounds the eventIds that are remembered to tell doubles;
@@ -92,14 +92,14 @@ func (c *Config) setDefaults() {
 	setInt(&c.WindowPages, 4)
 	setInt(&c.BatchTransactions, 1000)
 	setInt(&c.MaxOpenCalls, 100_000)
-	setInt(&c.MaxPendingTransactions, 50_000)
+	setInt(&c.MaxPendingTransactions, 20_000)
 	setInt(&c.MaxDigests, 32_000_000)
 	setInt(&c.OnceAttempts, 6)
 	if c.BatchBytes == 0 {
 		c.BatchBytes = 4 << 20
 	}
 	if c.MaxPendingBytes == 0 {
-		c.MaxPendingBytes = 128 << 20
+		c.MaxPendingBytes = 64 << 20
 	}
 }
 
