@@ -94,17 +94,9 @@ func (k *estateKeeper) discover(ctx context.Context, progress func(estate.Progre
 func (k *estateKeeper) run(ctx context.Context) error {
 	first := true
 	for {
-		s, err := k.discover(ctx, nil)
+		k.refresh(ctx)
 		if ctx.Err() != nil {
 			return ctx.Err()
-		}
-		if err != nil {
-			k.log.WarnContext(ctx, "the estate could not be discovered", "error", err)
-		} else {
-			k.tell(ctx, s)
-			if k.news != nil {
-				k.news()
-			}
 		}
 		if first {
 			close(k.found)
@@ -114,6 +106,22 @@ func (k *estateKeeper) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-time.After(k.every):
+		}
+	}
+}
+
+// refresh discovers once and tells what could not be read. Where nothing could
+// be, what was known stays.
+func (k *estateKeeper) refresh(ctx context.Context) {
+	s, err := k.discover(ctx, nil)
+	switch {
+	case ctx.Err() != nil:
+	case err != nil:
+		k.log.WarnContext(ctx, "the estate could not be discovered", "error", err)
+	default:
+		k.tell(ctx, s)
+		if k.news != nil {
+			k.news()
 		}
 	}
 }

@@ -45,20 +45,18 @@ func (*runtime) Collect(ctx context.Context, c *config.Config, o cli.CollectOpti
 	return runAll(ctx, []service{p.collecting()}, last)
 }
 
-// collectOnce discovers the estate, unless the groups are named, and reads what
-// was asked for. An estate that cannot be discovered leaves the groups that the
-// prefix finds.
+// collectOnce discovers the estate and reads what was asked for. An estate that
+// cannot be discovered leaves the groups that the prefix finds. Discovering may
+// take longer than the lease lasts, so the lease is held over both.
 func (p *product) collectOnce(ctx context.Context, o cli.CollectOptions) error {
 	l := newLease(p.store, p.log)
 	if err := l.try(ctx); err != nil {
 		return err
 	}
-	if s, err := p.estate.discover(ctx, nil); err != nil {
-		p.log.WarnContext(ctx, "the estate could not be discovered", "error", err)
-	} else {
-		p.estate.tell(ctx, s)
-	}
-	return l.hold(ctx, func(ctx context.Context) error { return p.collector.RunOnce(ctx, o.Since) })
+	return l.hold(ctx, func(ctx context.Context) error {
+		p.estate.refresh(ctx)
+		return p.collector.RunOnce(ctx, o.Since)
+	})
 }
 
 // Serve runs the product with its dashboard until ctx is done.
