@@ -301,15 +301,13 @@ func (d *draft) accessBodies(r *accessValues) {
 		d.sawHeaders = true
 		d.response.Headers = d.headerObject(s)
 	}
-	if s := r[fieldRequestBody]; s != "" && d.request.Body == "" {
+	if s := r[fieldRequestBody]; s != "" && d.requestBody == "" {
 		d.sawBody = true
-		body, cut := d.bodyOf(s)
-		d.request.Body, d.request.Truncated = body, d.request.Truncated || cut
+		d.requestBody, d.base64 = s, r[fieldBase64] == "true"
 	}
-	if s := r[fieldResponseBody]; s != "" && d.response.Body == "" {
+	if s := r[fieldResponseBody]; s != "" && d.responseBody == "" {
 		d.sawBody = true
-		body, cut := d.bodyOf(s)
-		d.response.Body, d.response.Truncated = body, d.response.Truncated || cut
+		d.responseBody, d.base64 = s, r[fieldBase64] == "true"
 	}
 }
 

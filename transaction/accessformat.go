@@ -12,6 +12,12 @@ import (
 type AccessFormat struct {
 	segments []segment
 	json     map[string]jsonValue // where the format is JSON
+	// identifies means that it has one of the request's ids.
+	identifies bool
+	// parenthesized means that its lines begin as those of an execution log do.
+	parenthesized bool
+	// members means that all values end as those of JSON's members do.
+	members bool
 }
 
 // segment is a variable, and the literal text that follows it. The first has no
@@ -19,7 +25,20 @@ type AccessFormat struct {
 type segment struct {
 	variable bool
 	field    field
+	class    *class
 	literal  string
+	// endsHere means that the literal's first byte is none of the class's: the
+	// value ends where that byte stands first.
+	endsHere bool
+	// beginsHere means that the last byte of the literal before is none of the
+	// class's: the value begins behind the last place where that byte stands.
+	beginsHere bool
+	// endsQuoted means that the literal is the end of a JSON string, a comma and a
+	// key that no other member of the format has. Where none of a line's values has
+	// a quote in it, the value ends at the first one, because nowhere else can such
+	// a key follow a comma.
+	endsQuoted bool
+	quoted     bool // error.messageString
 }
 
 // ErrNoVariables means that an access-log format names no $context variable, so
@@ -29,37 +48,44 @@ var ErrNoVariables = errors.New("the format names no $context variable")
 // CompileAccessFormat compiles an access-log format in JSON, CLF, XML, CSV or
 // any other arrangement of $context variables. Variables that a transaction has
 // no place for are skipped.
+//
+// API Gateway puts values into the format as they are, so a value may hold what
+// passes for the format's own text. A value is therefore read only where the
+// line can be taken apart in one way; where there are several, the values on
+// which they differ are left out.
 func CompileAccessFormat(format string) (*AccessFormat, error) {
-	format = strings.TrimSpace(format)
-	f := &AccessFormat{}
-	if strings.HasPrefix(format, "{") {
-		values := map[string]string{}
-		if readFormat(format, values) {
-			f.json = map[string]jsonValue{}
-			for path, text := range values {
-				inner, err := compileText(text)
-				if err != nil {
-					continue // a constant
-				}
-				v := jsonValue{inner: inner}
-				if s := inner.segments; len(s) == 2 && s[0].literal == "" && s[1].literal == "" {
-					v = jsonValue{field: s[1].field}
-				}
-				f.json[path] = v
-			}
-			if len(f.json) > 0 {
-				return f, nil
-			}
-		}
-		if f.json != nil {
-			return nil, fmt.Errorf("compiling access-log format: %w", ErrNoVariables)
-		}
-	}
+	format = strings.Trim(format, "\r\n")
 	f, err := compileText(format)
 	if err != nil {
 		return nil, fmt.Errorf("compiling access-log format: %w", err)
 	}
+	if format = strings.TrimSpace(format); strings.HasPrefix(format, "{") {
+		f.json = jsonNames(format)
+	}
 	return f, nil
+}
+
+// jsonNames tells what a JSON format puts under each of its keys, by which lines
+// are read that are not quite what the format makes: those of the stage's format
+// before, or with other space between the members.
+func jsonNames(format string) map[string]jsonValue {
+	values := map[string]string{}
+	if !readFormat(format, values) {
+		return nil
+	}
+	names := map[string]jsonValue{}
+	for path, text := range values {
+		inner, err := compileText(text)
+		if err != nil {
+			continue // a constant
+		}
+		v := jsonValue{inner: inner}
+		if s := inner.segments; len(s) == 2 && s[0].literal == "" && s[1].literal == "" {
+			v = jsonValue{field: s[1].field}
+		}
+		names[path] = v
+	}
+	return names
 }
 
 // readFormat reads a JSON format into values by path of keys. It reports whether
@@ -145,7 +171,7 @@ func compileText(format string) (*AccessFormat, error) {
 		found = true
 		current.literal = format[literal:i]
 		f.segments = append(f.segments, current)
-		current = segment{variable: true, field: fieldOfVariable(name)}
+		current = segment{variable: true, field: fieldOfVariable(name), class: classOfVariable(name), quoted: name == "error.messageString"}
 		i += size
 		literal = i
 	}
@@ -154,7 +180,46 @@ func compileText(format string) (*AccessFormat, error) {
 	}
 	current.literal = format[literal:]
 	f.segments = append(f.segments, current)
+	first := f.segments[0].literal
+	f.parenthesized = strings.HasPrefix(first, "(") || first == "" && f.segments[1].class.any
+	for i := 1; i < len(f.segments); i++ {
+		s, before := &f.segments[i], f.segments[i-1].literal
+		f.identifies = f.identifies || s.field == fieldRequestID || s.field == fieldExtendedID
+		s.endsHere = s.literal != "" && s.class.excludes(s.literal[0])
+		s.endsQuoted = i < len(f.segments)-1 && f.keyOf(i) != "" && f.isOnlyKey(i)
+		f.members = (f.members || i == 1) && (s.endsQuoted || s.endsHere || i == len(f.segments)-1)
+		s.beginsHere = before != "" && s.class.excludes(before[len(before)-1])
+	}
 	return f, nil
+}
+
+// keyOf is the key in the literal after the n-th value, if that is the end of a
+// string, a comma and a key: `","key":"`, with space or without.
+func (f *AccessFormat) keyOf(n int) string {
+	rest, ok := strings.CutPrefix(f.segments[n].literal, `"`)
+	if !ok || !strings.HasSuffix(f.segments[n-1].literal, `"`) {
+		return ""
+	}
+	between, rest, ok := strings.Cut(rest, `"`)
+	if !ok || strings.TrimSpace(between) != "," {
+		return ""
+	}
+	key, rest, ok := strings.Cut(rest, `"`)
+	if rest = strings.TrimSpace(rest); !ok || rest != ":" && rest != `:"` || strings.Trim(key, ",: ") == "" {
+		return ""
+	}
+	return key
+}
+
+// isOnlyKey reports whether no other literal has the key of the n-th.
+func (f *AccessFormat) isOnlyKey(n int) bool {
+	quoted := `"` + f.keyOf(n) + `"`
+	for i := range f.segments {
+		if i != n && strings.Contains(f.segments[i].literal, quoted) {
+			return false
+		}
+	}
+	return strings.Count(f.segments[n].literal, quoted) == 1
 }
 
 // variableAt reads a variable at the start of s, without "$context.". Its size
@@ -206,225 +271,6 @@ func variableAt(s string) (name string, size int) {
 
 func isNameByte(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_'
-}
-
-// maxMatched is the longest line that is fitted to a format: finding where values
-// end may need several tries, and no access record is so long.
-const maxMatched = 64 << 10
-
-// match takes text apart by the format and gives the variables to r. It gives
-// nothing where the text does not fit. The text may be whole, a record of its own.
-func (f *AccessFormat) match(r *record, text string, whole bool) bool {
-	if f.json != nil || len(f.segments) == 0 || len(text) > maxMatched {
-		return false
-	}
-	first := f.segments[0].literal
-	if !strings.HasPrefix(text, first) {
-		if text = strings.TrimSpace(text); !strings.HasPrefix(text, first) {
-			return false
-		}
-		whole = false
-	}
-	var room [48]string
-	values := room[:0]
-	if len(f.segments) > len(room) {
-		values = make([]string, 0, len(f.segments))
-	}
-	values = values[:len(f.segments)]
-	text = text[len(first):]
-	if steps := 0; !f.matchFirst(text, values) && !f.matchFrom(1, text, values, &steps) {
-		return false
-	}
-	at := len(first)
-	for i := 1; i < len(f.segments); i++ {
-		s := &f.segments[i]
-		if whole {
-			r.putAt(s.field, values[i], at)
-			at += len(values[i]) + len(s.literal)
-		} else {
-			r.put(s.field, values[i])
-		}
-	}
-	return true
-}
-
-// matchFirst tries the first choice that matchFrom would make for each value, and
-// no other. Nearly all lines fit so.
-func (f *AccessFormat) matchFirst(text string, values []string) bool {
-	last := len(f.segments) - 1
-	for n := 1; n < last; n++ {
-		s := &f.segments[n]
-		var end int
-		switch {
-		case s.literal == "":
-			return false
-		case s.field.in(callerWrites):
-			end = lastIndex(text, s.literal)
-		case len(s.literal) == 1:
-			end = strings.IndexByte(text, s.literal[0])
-		default:
-			end = strings.Index(text, s.literal)
-		}
-		if end < 0 || !s.field.in(callerWrites) && !s.field.accepts(text[:end]) {
-			return false
-		}
-		values[n], text = text[:end], text[end+len(s.literal):]
-	}
-	s := &f.segments[last]
-	value, ok := strings.CutSuffix(text, s.literal)
-	if !ok || last == 0 || !s.field.accepts(value) {
-		return false
-	}
-	values[last] = value
-	return true
-}
-
-// lastIndex is strings.LastIndex for literals, which are short.
-func lastIndex(text, literal string) int {
-	for end := len(text) - len(literal) + 1; end > 0; {
-		i := strings.LastIndexByte(text[:end], literal[0])
-		if i < 0 || text[i:i+len(literal)] == literal {
-			return i
-		}
-		end = i
-	}
-	return -1
-}
-
-// matchFrom fits the segments from n on to text. A value ends at the first place
-// where the literal after it stands and the rest fits; one that the caller
-// writes ends at the last, so that it cannot hold what passes for other values.
-func (f *AccessFormat) matchFrom(n int, text string, values []string, steps *int) bool {
-	if n == len(f.segments) {
-		return text == ""
-	}
-	s := &f.segments[n]
-	if *steps++; *steps > maxSteps {
-		return false
-	}
-	if n == len(f.segments)-1 {
-		value, ok := strings.CutSuffix(text, s.literal)
-		if !ok {
-			value, ok = strings.CutSuffix(text, strings.TrimRight(s.literal, " "))
-		}
-		if !ok || !s.field.accepts(value) {
-			return false
-		}
-		values[n] = value
-		return true
-	}
-	if s.literal == "" {
-		// Two variables side by side: nothing says where the first ends, so it
-		// takes what its kind can and the second the rest.
-		end := s.field.span(text)
-		values[n] = text[:end]
-		return f.matchFrom(n+1, text[end:], values, steps)
-	}
-	if s.field.in(callerWrites) {
-		for end := lastIndex(text, s.literal); end >= 0; end = lastIndex(text[:end], s.literal) {
-			values[n] = text[:end]
-			if f.matchFrom(n+1, text[end+len(s.literal):], values, steps) {
-				return true
-			}
-			if *steps > maxSteps {
-				return false
-			}
-		}
-		return false
-	}
-	for from := 0; ; {
-		var i int
-		if len(s.literal) == 1 {
-			i = strings.IndexByte(text[from:], s.literal[0])
-		} else {
-			i = strings.Index(text[from:], s.literal)
-		}
-		if i < 0 {
-			return false
-		}
-		end := from + i
-		if s.field.accepts(text[:end]) {
-			values[n] = text[:end]
-			if f.matchFrom(n+1, text[end+len(s.literal):], values, steps) {
-				return true
-			}
-		} else if s.field.oneWord() && strings.IndexByte(text[:end], ' ') >= 0 {
-			return false // more text cannot help
-		}
-		if *steps++; *steps > maxSteps {
-			return false
-		}
-		from = end + 1
-	}
-}
-
-// oneWord reports whether values of the field have no space in them.
-func (f field) oneWord() bool {
-	switch f {
-	case fieldRequestID, fieldExtendedID, fieldAPIID, fieldStage, fieldIP, fieldMethod, fieldStatus, fieldProtocol,
-		fieldResponseLength, fieldResponseLatency, fieldIntegrationLatency, fieldIntegrationStatus, fieldServiceStatus,
-		fieldRequestTimeEpoch, fieldConnectionID, fieldEventType, fieldAPIKeyID, fieldDomain, fieldResourcePath,
-		fieldAuthorizerStatus, fieldAuthorizerLatency, fieldIdentityAccount, fieldErrorType:
-		return true
-	default:
-		return false
-	}
-}
-
-// accepts reports whether value can be one of the field.
-func (f field) accepts(value string) bool {
-	if value == "-" || value == "" {
-		return true
-	}
-	switch f {
-	case fieldStatus, fieldIntegrationStatus, fieldServiceStatus, fieldAuthorizerStatus, fieldAuthorizeStatus,
-		fieldAuthenticateStatus, fieldWAFStatus, fieldResponseLength, fieldResponseLatency, fieldIntegrationLatency,
-		fieldAuthorizerLatency, fieldRequestTimeEpoch:
-		for i := range len(value) {
-			if c := value[i]; (c < '0' || c > '9') && c != '.' {
-				return false
-			}
-		}
-		return true
-	case fieldRequestTime:
-		_, ok := parseRequestTime(value)
-		return ok
-	case fieldMethod:
-		for i := range len(value) {
-			if c := value[i]; c <= ' ' || c == '"' || c == '<' || c == ',' {
-				return false
-			}
-		}
-		return true
-	case fieldProtocol:
-		return strings.HasPrefix(value, "HTTP/") && strings.IndexByte(value, ' ') < 0
-	case fieldRequestID, fieldExtendedID:
-		return validID(value)
-	default:
-		return !f.oneWord() || strings.IndexByte(value, ' ') < 0
-	}
-}
-
-// span says how much of text a value of the field can take.
-func (f field) span(text string) int {
-	switch f {
-	case fieldStatus, fieldIntegrationStatus, fieldServiceStatus:
-		return min(3, len(text))
-	case fieldRequestID:
-		return min(36, len(text))
-	case fieldRequestTime:
-		return min(len(requestTimeLayout), len(text))
-	case fieldRequestTimeEpoch:
-		return min(13, len(text))
-	case fieldMethod:
-		i := 0
-		for i < len(text) && text[i] >= 'A' && text[i] <= 'Z' {
-			i++
-		}
-		return i
-	default:
-		return len(text)
-	}
 }
 
 // presets are the formats that API Gateway's console offers which are not JSON

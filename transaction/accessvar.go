@@ -60,6 +60,7 @@ const (
 	fieldResponseHeaders
 	fieldRequestBody
 	fieldResponseBody
+	fieldBase64 // of the bodies
 	numFields
 )
 
@@ -79,6 +80,10 @@ type span struct {
 // callerWrites holds the fields whose text the caller chooses: it may contain
 // anything, even what looks like the rest of a record.
 const callerWrites = 1<<fieldUserAgent | 1<<fieldPath
+
+// messages holds the fields that formats give either form of an error's message,
+// with quotes or without.
+const messages = 1<<fieldErrorMessage | 1<<fieldIntegrationError | 1<<fieldErrorValidation
 
 // tells holds the fields that only an access record of API Gateway would have;
 // a JSON object with a request id alone may be anything.
@@ -168,6 +173,7 @@ var keyAliases = withVariables(map[string]field{
 	"method": fieldMethod, "verb": fieldMethod, "requestmethod": fieldMethod,
 	"resource": fieldResourcePath, "route": fieldRouteKey, "routekey": fieldRouteKey,
 	"uri": fieldPath, "requestpath": fieldPath, "requesturi": fieldPath,
+	"restapiid": fieldAPIID, "stagename": fieldStage,
 	"domain": fieldDomain, "host": fieldDomain, "basepath": fieldBasePath, "basepathmatched": fieldBasePath,
 	"statuscode": fieldStatus, "httpstatus": fieldStatus, "responsestatus": fieldStatus, "responsecode": fieldStatus,
 	"bytes": fieldResponseLength, "latency": fieldResponseLatency, "responsetime": fieldResponseLatency,
@@ -191,6 +197,7 @@ var keyAliases = withVariables(map[string]field{
 	"headers": fieldRequestHeaders, "requestheaders": fieldRequestHeaders, "responseheaders": fieldResponseHeaders,
 	"requestpayload": fieldRequestBody, "requestbody": fieldRequestBody, "body": fieldRequestBody,
 	"responsepayload": fieldResponseBody, "responsebody": fieldResponseBody,
+	"isbase64encoded": fieldBase64,
 })
 
 // withVariables adds the variables' own names to the aliases.

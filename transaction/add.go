@@ -10,10 +10,25 @@ func (f *Feed) Add(ev *Event) Disposition {
 	if message == "" {
 		return unparsed(KindEmpty)
 	}
-	if message[0] == '(' {
+	if message[0] == '(' && !f.isParenthesized(message) {
 		return f.addLine(ev, message, false)
 	}
 	return f.addRecord(ev)
+}
+
+// isParenthesized reports whether a message that begins as an execution line does
+// may rather be a record of the group's access format, whose lines can begin so
+// too. In a group of API Gateway's own execution logs, what reads as one of their
+// lines is one; in any other, a caller could have written it into a record.
+func (f *Feed) isParenthesized(message string) bool {
+	if f.format == nil || !f.format.parenthesized {
+		return false
+	}
+	if f.group.isExecution() {
+		_, text, bad := splitLine(message)
+		return bad != 0 || classify(text) == lineUnknown
+	}
+	return true
 }
 
 // addRecord adds an event that is not a plain execution line: an access record,
@@ -23,20 +38,24 @@ func (f *Feed) addRecord(ev *Event) Disposition {
 	switch {
 	case message == "":
 		return unparsed(KindEmpty)
-	case message[0] == '(':
+	case message[0] == '(' && !f.isParenthesized(message):
 		return f.addLine(ev, message, false)
 	case message[0] != '{' && isBinary(message):
 		return unparsed(KindBinary)
 	}
 	r := &f.a.scratch.record
-	kind := r.parse(message, f.format, &f.keys)
+	kind := r.parse(ev.Message, f.format, &f.keys)
+	f.ambiguous += int64(r.ambiguous)
+	if kind != 0 && message[0] == '(' && (r.text == message || kind != KindFormatMismatch) {
+		return f.addLine(ev, message, false)
+	}
 	if kind != 0 {
 		return unparsed(kind)
 	}
 	if r.line != "" {
 		return f.addLine(ev, r.line, true)
 	}
-	return f.addAccess(ev, message, r)
+	return f.addAccess(ev, r.text, r)
 }
 
 // addLine adds an execution line, which begins with the request id.
@@ -46,7 +65,7 @@ func (f *Feed) addLine(ev *Event, message string, delivery bool) Disposition {
 		return unparsed(bad)
 	}
 	h := held{
-		text: text, id: ev.ID, at: ev.Timestamp, digest: ev.Digest(),
+		text: text, id: ev.ID, at: ev.Timestamp, logged: ev.Logged, digest: ev.Digest(),
 		kind: classify(text), delivery: delivery,
 	}
 	h.terminal = h.kind.in(terminals) || isSocketEnd(h.kind, text)
@@ -80,6 +99,7 @@ func (f *Feed) addLine(ev *Event, message string, delivery bool) Disposition {
 		if ext, cut := cutTruncated(strings.TrimSpace(cutLabel(text, prefixExtendedID))); !cut {
 			c.ext = ext
 			a.extend(c)
+			a.absorbRecord(c)
 		}
 	}
 	if c.stage != s || s != f.stage || !f.exec {
@@ -212,7 +232,7 @@ func (a *Assembler) takes(c *openCall, h *held) bool {
 	if c.seen&once>>h.kind&1 != 0 {
 		return false
 	}
-	return !c.ended || h.at <= c.terminal || h.kind.in(trailers) || h.at <= addTime(c.terminal, a.grace)
+	return !c.ended || h.own() <= c.terminal || h.kind.in(trailers) || h.own() <= addTime(c.terminal, a.grace)
 }
 
 // longestCall is more than a call can last, in milliseconds.
@@ -240,9 +260,9 @@ func (a *Assembler) isLate(id string, s *stage, h *held) bool {
 	case h.at == 0:
 		return true
 	case c.has(flagEnded) && !h.kind.in(trailers):
-		return h.at <= addTime(c.newest, a.grace)
+		return h.own() <= addTime(c.newest, a.grace)
 	default:
-		return h.at <= addTime(c.newest, longestCall)
+		return h.own() <= addTime(c.newest, longestCall)
 	}
 }
 
@@ -279,7 +299,7 @@ func (f *Feed) addAccess(ev *Event, message string, r *record) Disposition {
 		}
 	}
 	s := f.stageNamed(r.api, r.stage)
-	h := held{text: message, id: ev.ID, at: ev.Timestamp, digest: ev.Digest(), kind: lineRecord, terminal: true}
+	h := held{text: message, id: ev.ID, at: ev.Timestamp, logged: ev.Logged, digest: ev.Digest(), kind: lineRecord, terminal: true}
 	key := rid
 	if key == "" {
 		key = ext
@@ -372,9 +392,9 @@ func (a *Assembler) isLateRecord(key, ext string, s *stage, h *held) (bool, *sta
 		// call under the same id.
 		return h.at == c.newest && h.at != 0, where
 	case c.has(flagEnded):
-		return h.at <= addTime(c.newest, a.idle), where
+		return h.own() <= addTime(c.newest, a.idle), where
 	default:
-		return h.at <= addTime(c.newest, longestCall), where
+		return h.own() <= addTime(c.newest, longestCall), where
 	}
 }
 

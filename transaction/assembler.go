@@ -204,6 +204,9 @@ func (a *Assembler) hold(c *openCall, f *Feed, h *held) Disposition {
 	if len(c.events) == 0 || h.at > c.newest {
 		c.newest = h.at
 	}
+	if h.logged != 0 && (c.logged == 0 || h.logged < c.logged) {
+		c.logged = h.logged
+	}
 	c.events = append(c.events, *h)
 	c.seen |= 1 << h.kind
 	size := int64(len(h.text) + len(h.id) + heldOverhead)

@@ -90,6 +90,11 @@ type draft struct {
 	times         [2]int64 // of the access record
 	gatewayBody   string
 	gatewayHeader string
+
+	// What went to the backend, and what the caller sent, as logged.
+	endpointHeaders, endpointBody, requestBody, responseBody string
+
+	base64 bool // the bodies are
 }
 
 // The places of route, best first.
@@ -143,6 +148,9 @@ func (a *Assembler) build(c *openCall, evicted bool) *Call {
 			lines = true
 		}
 		d.line(i, h)
+	}
+	if c.seen&(1<<lineEndpointHeaders|1<<lineEndpointBody) != 0 {
+		d.functionEvent()
 	}
 	if c.hasAccess {
 		d.access()
@@ -224,10 +232,11 @@ func sortEvents(events []held) {
 }
 
 func compareEvents(x, y *held) int {
+	a, b := x.own(), y.own()
 	switch {
-	case x.at < y.at:
+	case a < b:
 		return -1
-	case x.at > y.at:
+	case a > b:
 		return 1
 	}
 	return CompareEventIDs(x.id, y.id)

@@ -34,6 +34,41 @@ func routeOfARN(text string) string {
 	return "/" + template
 }
 
+// isFunction reports whether the URI of an integration is that of a Lambda
+// function.
+func isFunction(uri string) bool {
+	return strings.HasPrefix(uri, "https://lambda.") || strings.HasPrefix(uri, "arn:") && strings.Contains(uri, ":lambda:")
+}
+
+// functionEvent reads what API Gateway told the function that it called. Only to a
+// function does it write headers and an event of its own: to other backends go the
+// caller's, and to a function that has no proxy integration the caller's body may
+// go as it came.
+func (d *draft) functionEvent() {
+	if d.integration.URI != "" && !isFunction(d.integration.URI) {
+		return
+	}
+	path := d.transaction.Path
+	if d.endpointHeaders != "" {
+		if route := routeOfARN(d.endpointHeaders); path == "" || fits(route, path) {
+			d.route[routeARN] = route
+		}
+	}
+	event, _ := cutTruncated(d.endpointBody)
+	sent, _ := cutTruncated(d.requestBody)
+	if common := min(len(event), len(sent)); event == "" || common > 1 && event[:common] == sent[:common] {
+		return
+	}
+	e := &d.event
+	e.read(event)
+	if path != "" && !fits(e.resource, path) || e.requestID != "" && e.requestID != d.c.rid ||
+		e.extendedID != "" && d.c.ext != "" && e.extendedID != d.c.ext {
+		*e = proxyEvent{}
+		return
+	}
+	d.route[routeEvent] = e.resource
+}
+
 func isMethod(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; (c < 'A' || c > 'Z') && c != '*' && c != '-' {
@@ -55,6 +90,8 @@ type proxyEvent struct {
 	account   string
 	principal string
 	claimSub  string
+
+	requestID, extendedID string
 }
 
 // read takes what it needs out of an event. A key with its quotes cannot stand
@@ -77,6 +114,7 @@ func (e *proxyEvent) read(body string) {
 		context = context[:end]
 	}
 	e.protocol = member(context, `"protocol":"`)
+	e.requestID, e.extendedID = member(context, `"requestId":"`), member(context, `"extendedRequestId":"`)
 	if i := strings.Index(context, `"identity":{`); i >= 0 {
 		identity := context[i+len(`"identity":`):]
 		if end := skipValue(identity, 0); end > 0 {

@@ -12,6 +12,13 @@ type Event struct {
 	Stream    string // log stream name; may be empty
 	Timestamp int64  // milliseconds since the epoch; 0 where the input has none
 	Message   string // may hold several lines
+	// Ingested is when CloudWatch Logs took the event in, in milliseconds since
+	// the epoch; 0 where the input does not tell.
+	Ingested int64
+	// Logged is the event's own time, in milliseconds, where Timestamp is rather
+	// its place in the order of reading: events that were pushed are read by when
+	// they arrived. 0 means that Timestamp is the event's own time.
+	Logged int64
 }
 
 // Group is a log group as its reader knows it. Account and Region are empty

@@ -23,6 +23,8 @@ type Feed struct {
 	lows     lowHeap
 	sweepAt  int // size of lows at which void entries are swept out
 	named    namedStage
+
+	ambiguous int64 // values of access records that were left out
 }
 
 // namedStage caches the stage that the last record named.
@@ -76,6 +78,10 @@ func (a *Assembler) Feed(g Group) *Feed {
 
 // Group returns the feed's log group.
 func (f *Feed) Group() Group { return f.group }
+
+// Ambiguous counts the values of access records that were left out, because the
+// group's format does not say where in the line they end.
+func (f *Feed) Ambiguous() int64 { return f.ambiguous }
 
 func (f *Feed) link(s *stage) *link {
 	for i := range s.links {

@@ -10,12 +10,15 @@ func (d *draft) finish(more *builtOfLines) {
 	d.finishAPIType()
 	d.finishError()
 	d.finishResponse()
+	d.finishBodies()
 	d.finishCaller()
 	switch {
 	case d.times[0] != 0:
 		t.Time = Time(d.times[0])
 	case d.times[1] != 0:
 		t.Time = Time(d.times[1])
+	case d.c.logged != 0:
+		t.Time = Time(d.c.logged)
 	default:
 		t.Time = Time(d.c.first)
 	}
@@ -80,6 +83,9 @@ func (d *draft) finishAPIType() {
 	switch {
 	case d.socket:
 		t.APIType = WebSocket
+		if t.EventType == "" {
+			t.ConnectionID = pick(t.ConnectionID, connectionOfPath(t.Path))
+		}
 		return
 	case t.APIType != "":
 		// Only the group's reader can know better than the record itself, and
@@ -133,11 +139,20 @@ func (d *draft) finishResponse() {
 		r.Headers, cut = d.headers(d.gatewayHeader, false)
 		r.Truncated = r.Truncated || cut
 	}
-	if d.gatewayBody != "" && r.Body == "" {
+	if d.gatewayBody != "" && d.responseBody == "" {
 		d.sawBody = true
-		var cut bool
-		r.Body, cut = d.bodyOf(d.gatewayBody)
-		r.Truncated = r.Truncated || cut
+		d.responseBody = d.gatewayBody
+	}
+}
+
+func (d *draft) finishBodies() {
+	if d.requestBody != "" {
+		body, cut := d.bodyOf(d.request.Headers, d.requestBody)
+		d.request.Body, d.request.Truncated = body, d.request.Truncated || cut
+	}
+	if r := d.response; d.responseBody != "" {
+		body, cut := d.bodyOf(r.Headers, d.responseBody)
+		r.Body, r.Truncated = body, r.Truncated || cut
 	}
 }
 

@@ -17,6 +17,12 @@ func NewGroup(nameOrARN string) Group {
 	return Group{Region: parts[2], Account: parts[3], Name: strings.TrimSuffix(parts[5], ":*")}
 }
 
+// API tells which stage of which API writes to the group, as far as the group
+// itself or its name says so, and of which type the API is: REST for the names
+// of execution logs, WEBSOCKET for those below /aws/apigateway/. What is not
+// known is empty.
+func (g *Group) API() (id, stage string, kind APIType) { return g.stageOf() }
+
 // stageOf tells which stage writes to a group, as far as the group itself or its
 // name says so. The kind of API that the name suggests is a guess: HTTP APIs
 // write their access logs to groups of any name.
@@ -33,6 +39,12 @@ func (g *Group) stageOf() (apiID, stage string, guess APIType) {
 		}
 	}
 	return apiID, stage, guess
+}
+
+// isExecution reports whether the group has a name that API Gateway gives to
+// execution logs.
+func (g *Group) isExecution() bool {
+	return strings.HasPrefix(g.Name, "API-Gateway-Execution-Logs") || strings.HasPrefix(g.Name, "/aws/apigateway/")
 }
 
 // isAPIID reports whether s has the form of an API id: ten lower-case letters

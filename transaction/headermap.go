@@ -10,6 +10,7 @@ import (
 type pair struct {
 	name, value string
 	open        bool // a header that is no secret by the default rules
+	known       bool // a header that is met often
 }
 
 // mapText takes the braces and the mark of a cut off a map. A map without its
@@ -46,7 +47,7 @@ func splitHeaders(dst []pair, text string, order *headerOrder) (pairs []pair, tr
 	if n == 0 {
 		return dst, truncated
 	}
-	header, _ := headerCalled(text[:n])
+	header, known := headerCalled(text[:n])
 	from := n + 1 // of the value
 	for i := from; ; {
 		comma := strings.IndexByte(text[i:], ',')
@@ -83,15 +84,15 @@ func splitHeaders(dst []pair, text string, order *headerOrder) (pairs []pair, tr
 			}
 			next = knownHeader{name: lower, params: valueParams[lower]}
 		}
-		dst = append(dst, pair{header.name, text[from:comma], header.open})
-		header, from = next, i+n+1
+		dst = append(dst, pair{header.name, text[from:comma], header.open, known})
+		header, known, from = next, e != nil, i+n+1
 		i = from
 	}
 	last := text[from:]
 	if truncated {
 		last = cutValue(last)
 	}
-	return append(dst, pair{header.name, last, header.open}), truncated
+	return append(dst, pair{header.name, last, header.open, known}), truncated
 }
 
 // nameLength is the length of the header name at i that an equals sign follows,

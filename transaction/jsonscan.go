@@ -16,10 +16,18 @@ type jsonScanner struct {
 	text   string
 	record *record
 	names  map[string]jsonValue // path of keys to what the format puts there
+	// cut is set where the record ends inside a string.
+	cut bool
 	// careful makes sure that what the caller wrote ends where its next key does
 	// not come again. It is only needed where a key did come again.
 	careful bool
+	// given is what each field was given first, and doubted the fields that the
+	// same key gave something else later. Kept where given is not nil.
+	given   map[field]keyValue
+	doubted uint64
 }
+
+type keyValue struct{ key, value string }
 
 // jsonValue is what a JSON format has under a key: one variable, or a text with
 // several.
@@ -119,7 +127,12 @@ func (s *jsonScanner) member(i int, outer, key string, depth int) int {
 		return end
 	case '"':
 		value, end, escaped := s.stringValue(i+1, what.field.in(callerWrites))
-		if escaped {
+		if s.cut {
+			if value = cutEscape(value); strings.IndexByte(value, '\\') >= 0 {
+				value = unescape(value)
+			}
+			value += truncatedMark
+		} else if escaped {
 			value = unescape(value)
 		}
 		s.give(what, value)
@@ -137,6 +150,20 @@ func (s *jsonScanner) give(what memoKey, value string) {
 			what.inner.match(s.record, value, false)
 		}
 		return
+	}
+	if s.given != nil && what.field != fieldNone {
+		if before, ok := s.given[what.field]; !ok {
+			s.given[what.field] = keyValue{what.key, value}
+		} else if before.key == what.key && before.value != value {
+			s.doubted |= 1 << what.field
+		}
+	}
+	switch {
+	case what.field == fieldNone:
+		s.record.mayBeDelivery(what.key, value)
+		return
+	case what.field.in(messages):
+		value = unquote(value)
 	}
 	s.record.put(what.field, value)
 }
@@ -164,6 +191,7 @@ func (s *jsonScanner) stringValue(i int, callerWrote bool) (value string, end in
 		n := strings.IndexByte(s.text[i:], '"')
 		if n < 0 {
 			// Cut off: what is there is all there is.
+			s.cut = true
 			return s.text[from:], len(s.text), false
 		}
 		at := i + n
@@ -328,6 +356,25 @@ func skipValue(t string, i int) int {
 		}
 	}
 	return -1
+}
+
+// cutEscape takes off an escape that was cut in the middle, at the end of a string.
+func cutEscape(s string) string {
+	s = cutRune(s)
+	for i := len(s) - 1; i >= max(0, len(s)-6); i-- {
+		if s[i] != '\\' {
+			continue
+		}
+		slashes := 0
+		for i-slashes >= 0 && s[i-slashes] == '\\' {
+			slashes++
+		}
+		if slashes%2 == 1 && (i == len(s)-1 || s[i+1] == 'u' && i+6 > len(s)) {
+			return s[:i]
+		}
+		return s
+	}
+	return s
 }
 
 // unescape decodes JSON's escapes. Where s holds a backslash that is none, s was

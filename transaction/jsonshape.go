@@ -17,6 +17,7 @@ type jsonShape struct {
 
 type shapeMember struct {
 	before string // the text before the value
+	key    string
 	field  field
 	quoted bool
 }
@@ -35,14 +36,14 @@ func (s *jsonShape) match(r *record, text string) bool {
 	for i := range s.members {
 		m := &s.members[i]
 		if !strings.HasPrefix(rest, m.before) {
-			r.reset()
+			r.reset(text)
 			return false
 		}
 		rest = rest[len(m.before):]
 		end := 0
 		if m.quoted {
 			if end = strings.IndexByte(rest, '"'); end < 0 {
-				r.reset()
+				r.reset(text)
 				return false
 			}
 		} else {
@@ -50,13 +51,19 @@ func (s *jsonShape) match(r *record, text string) bool {
 				end++
 			}
 		}
+		if m.field.in(messages) && !m.quoted {
+			r.reset(text)
+			return false
+		}
 		if m.field != fieldNone {
 			r.putAt(m.field, rest[:end], len(text)-len(rest))
+		} else if end > 0 {
+			r.mayBeDelivery(m.key, rest[:end])
 		}
 		rest = rest[end:]
 	}
 	if rest != s.last {
-		r.reset()
+		r.reset(text)
 		return false
 	}
 	return true
@@ -97,7 +104,7 @@ func (s *jsonShape) learn(text string, lookUp func(key string) memoKey) {
 		if i = skipSpace(text, i+1); i >= len(text) {
 			return
 		}
-		m := shapeMember{field: what.field, quoted: text[i] == '"'}
+		m := shapeMember{key: what.key, field: what.field, quoted: text[i] == '"'}
 		if m.quoted {
 			i++
 			m.before = text[from:i]

@@ -214,7 +214,7 @@ func classify(text string) lineKind {
 		switch {
 		case has(text, prefixSocketRoute):
 			return lineSocketRoute
-		case strings.HasPrefix(text, "WebSocket API ["):
+		case strings.HasPrefix(text, socketAPI):
 			return lineSocketAPI
 		}
 	case 'X':
@@ -287,7 +287,7 @@ func classifyM(text string) lineKind {
 		return lineResponseBody
 	case has(text, prefixCompleted):
 		return lineCompleted
-	case strings.HasPrefix(text, "Message from client ["):
+	case strings.HasPrefix(text, socketMessage):
 		return lineSocketMessage
 	case strings.HasPrefix(text, "Missing required request parameters"):
 		return lineInvalidParameters
@@ -361,10 +361,13 @@ func looksLikeRequestID(s string) bool {
 	return len(s) >= 12 && len(s) <= 24 && s[len(s)-1] == '='
 }
 
+// truncatedMark stands where API Gateway cut a line.
+const truncatedMark = " [TRUNCATED]"
+
 // cutTruncated takes off the mark that API Gateway leaves where it cut a line.
 func cutTruncated(s string) (rest string, truncated bool) {
 	if s == "" || s[len(s)-1] != ']' {
 		return s, false
 	}
-	return strings.CutSuffix(s, " [TRUNCATED]")
+	return strings.CutSuffix(s, truncatedMark)
 }

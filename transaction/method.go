@@ -27,11 +27,9 @@ func (d *draft) methodLine(h *held) {
 		d.request.Truncated = d.request.Truncated || cut
 	case lineRequestBody:
 		d.sawBody = true
-		body, cut := d.bodyOf(cutLabel(h.text, prefixRequestBody))
-		if body != "null" {
-			d.request.Body = body
+		if d.requestBody = cutLabel(h.text, prefixRequestBody); d.requestBody == "null" {
+			d.requestBody = ""
 		}
-		d.request.Truncated = d.request.Truncated || cut
 	case lineResponseHeaders:
 		d.sawHeaders = true
 		var cut bool
@@ -39,9 +37,7 @@ func (d *draft) methodLine(h *held) {
 		d.response.Truncated = d.response.Truncated || cut
 	case lineResponseBody:
 		d.sawBody = true
-		var cut bool
-		d.response.Body, cut = d.bodyOf(cutLabel(h.text, prefixResponseBody))
-		d.response.Truncated = d.response.Truncated || cut
+		d.responseBody = cutLabel(h.text, prefixResponseBody)
 	case lineGatewayType:
 		kind, status, _ := strings.Cut(cutLabel(h.text, prefixGatewayType), " with status code: ")
 		if kind = strings.TrimSpace(kind); kind != "" && !d.gatewayType {
@@ -84,10 +80,9 @@ func (d *draft) endpointLine(h *held) {
 			d.integration.LatencyMS = &d.latencies[1]
 		}
 	case lineEndpointHeaders:
-		d.route[routeARN] = routeOfARN(h.text)
+		d.endpointHeaders = h.text
 	case lineEndpointBody:
-		d.event.read(cutLabel(h.text, prefixEndpointBody))
-		d.route[routeEvent] = d.event.resource
+		d.endpointBody = cutLabel(h.text, prefixEndpointBody)
 	}
 }
 
@@ -105,12 +100,12 @@ func received(text string) (status int, latency int64, ok bool) {
 	return status, latency, ok
 }
 
-// bodyOf redacts a logged body.
-func (d *draft) bodyOf(text string) (body string, cut bool) {
+// bodyOf redacts a logged body. Which encodings it has, its headers tell.
+func (d *draft) bodyOf(headers map[string][]string, text string) (body string, cut bool) {
 	if text, cut = cutTruncated(text); cut {
 		text = cutRune(text)
 	}
-	return d.a.redaction.body(text, cut), cut
+	return d.a.redaction.encodedBody(headers, text, cut, d.base64)
 }
 
 // headers makes the map of a line's headers, redacted. Of the request's, it notes
@@ -127,12 +122,20 @@ func (d *draft) headers(text string, ofRequest bool) (m map[string][]string, cut
 	}
 	m = make(map[string][]string, len(b.pairs))
 	values := d.room(len(b.pairs))
+	secret := false // the header before was one
 	for i, p := range b.pairs {
 		var value string
-		if last := cut && i == len(b.pairs)-1; p.open && d.a.redaction.rules == nil {
+		switch last := cut && i == len(b.pairs)-1; {
+		case p.open && d.a.redaction.rules.ordinary:
 			value = d.a.redaction.text(p.value, last)
-		} else {
+			secret = secret && !p.known
+		case secret && !p.known && p.value != "" && !hasHeaderPrefix(p.name):
+			// Where a secret's value ends was told by a name that may as well be
+			// part of it.
+			value = Redacted
+		default:
 			value = d.a.redaction.header(p.name, p.value, last)
+			secret = value == Redacted
 		}
 		values[i] = value
 		names := len(m)

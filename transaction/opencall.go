@@ -14,11 +14,20 @@ type held struct {
 	text     string // what follows the request id; all of an access record
 	id       string // eventId
 	at       int64
+	logged   int64 // as the event's
 	digest   uint64
 	feed     *Feed
 	kind     lineKind
 	delivery bool // came as a delivery record
 	terminal bool
+}
+
+// own is the event's own time, wherever it stands in the order of reading.
+func (h *held) own() int64 {
+	if h.logged != 0 {
+		return h.logged
+	}
+	return h.at
 }
 
 // openCall is a call whose lines are still coming. Its lines are only sorted
@@ -41,6 +50,7 @@ type openCall struct {
 	vars   []accessVar
 
 	first, newest int64
+	logged        int64 // the smallest Event.Logged; 0 where none has it
 	terminal      int64 // timestamp of the last completion line; if ended
 	due           int64
 	seen          uint64 // kinds of lines

@@ -1,6 +1,10 @@
 package transaction
 
-import "strings"
+import (
+	"math/bits"
+	"slices"
+	"strings"
+)
 
 // record is an access record or a delivery record taken apart. It is used again
 // for the next one; what is kept is copied out.
@@ -12,31 +16,43 @@ type record struct {
 	api, stage string
 	line       string // of a delivery record: the classic line with its request id
 	message    string
-	seen       uint64 // fields
-	keys       *keyMemo
-	key        int // number of the key that is read
-	steps      int // of work done on this record
-	again      bool
+	// What a delivery record may have under keys of its own: the line, the
+	// request's id and the ARN of the stage.
+	otherLine, otherID, otherARN string
+	seen                         uint64 // fields
+	keys                         *keyMemo
+	key                          int    // number of the key that is read
+	steps                        int    // of work done on this record
+	text                         string // that the spans speak of
+	ambiguous                    int    // values that were left out because they can stand at several places
+	again                        bool
+	fit                          fitter
 }
 
 // parse takes a message apart, by the group's format if it is known. It returns
 // 0, or why the message is no record.
-func (r *record) parse(message string, format *AccessFormat, keys *keyMemo) Kind {
-	*r = record{vars: r.vars[:0], spans: r.spans[:0], keys: keys}
-	switch {
-	case message[0] == '{':
-		if format != nil && format.json == nil && format.match(r, message, true) && r.identified() {
+func (r *record) parse(raw string, format *AccessFormat, keys *keyMemo) Kind {
+	r.keys = keys
+	r.reset(raw)
+	message := strings.TrimSpace(raw)
+	if format != nil {
+		// Space at either end may belong to a value, or may be a reader's.
+		fits := format.match(r, raw, true)
+		if !fits && len(message) < len(raw) {
+			r.reset(message)
+			fits = format.match(r, message, true)
+		}
+		switch {
+		case fits && r.identified():
 			return 0
+		case fits && (format.identifies || format.json != nil || message == "" || message[0] != '{'):
+			return KindFormatMismatch // nothing else may guess what is where
 		}
-		r.reset()
-		return r.parseJSONRecord(message, format)
-	case format != nil && format.match(r, message, true):
-		if !r.identified() {
-			return KindFormatMismatch
-		}
-		return 0
 	}
-	r.reset()
+	r.reset(message)
+	if message[0] == '{' {
+		return r.parseJSONRecord(message, format)
+	}
 	if message[0] == '<' && r.parseXML(message) {
 		return 0
 	}
@@ -44,7 +60,7 @@ func (r *record) parse(message string, format *AccessFormat, keys *keyMemo) Kind
 		return mismatch(format)
 	}
 	for _, preset := range presets() {
-		r.reset()
+		r.reset(message)
 		if preset.match(r, message, true) && r.identified() && r.seen>>fieldRequestTime&1 != 0 {
 			return 0
 		}
@@ -62,7 +78,10 @@ func mismatch(format *AccessFormat) Kind {
 	return KindNoRequestID
 }
 
-func (r *record) reset() { *r = record{vars: r.vars[:0], spans: r.spans[:0], keys: r.keys} }
+// reset begins again with a text.
+func (r *record) reset(text string) {
+	*r = record{vars: r.vars[:0], spans: r.spans[:0], keys: r.keys, fit: r.fit, text: text}
+}
 
 func (r *record) identified() bool { return r.requestID != "" || r.extendedID != "" }
 
@@ -75,23 +94,53 @@ func (r *record) parseJSONRecord(message string, format *AccessFormat) Kind {
 	if format != nil {
 		s.names = format.json
 	}
-	whole := s.object(1, "", 0) > 0
-	if r.again {
-		// A key came twice: one of them was written by the caller.
-		keys := r.keys
-		r.reset()
-		r.keys, s.careful = keys, true
-		whole = s.object(1, "", 0) > 0
+	end := s.object(1, "", 0)
+	whole := end > 0
+	if more := whole && skipSpace(message, end) < len(message); r.again || more {
+		if end = r.readAgain(&s); end > 0 && skipSpace(message, end) < len(message) {
+			return KindBrokenJSON
+		}
+		whole = end > 0
 	} else if whole && r.keys != nil {
 		r.keys.shape.learn(message, func(key string) memoKey { return s.lookUp("", key) })
 	}
 	return r.kindOfJSON(whole, format)
 }
 
+// readAgain reads a record in which a key came twice, or that goes on after its
+// end: the caller wrote some of it. Where there is one value that the caller writes, all of what is in
+// doubt is part of it. Where there are several, what stands is what two readings
+// agree on: one in which they end as early as can be, and one in which they end
+// late.
+func (r *record) readAgain(s *jsonScanner) (end int) {
+	several := bits.OnesCount64(r.seen&callerWrites) > 1
+	var early []accessVar
+	doubted := uint64(0)
+	if several {
+		r.reset(s.text)
+		s.given = map[field]keyValue{}
+		s.object(1, "", 0)
+		early, doubted = slices.Clone(r.vars), s.doubted
+	}
+	r.reset(s.text)
+	s.careful, s.given, s.doubted, s.cut = true, map[field]keyValue{}, 0, false
+	end = s.object(1, "", 0)
+	doubted |= s.doubted
+	if several {
+		for _, v := range r.vars {
+			if !slices.Contains(early, v) {
+				doubted |= 1 << v.field
+			}
+		}
+	}
+	r.drop(doubted)
+	return end
+}
+
 // kindOfJSON tells what a JSON record is, now that its values are known: 0, or
 // why it is none of API Gateway's. It may be cut, and not whole.
 func (r *record) kindOfJSON(whole bool, format *AccessFormat) Kind {
-	if r.message != "" && r.isDelivery() {
+	if (r.message != "" || r.otherLine != "") && r.isDelivery() {
 		return 0
 	}
 	switch {
@@ -106,20 +155,73 @@ func (r *record) kindOfJSON(whole bool, format *AccessFormat) Kind {
 // isDelivery reports whether the record wraps a line of the execution log, and
 // makes that line whole: some deliveries give the request id in a field of its
 // own only.
+//
+// The names of the fields are not documented, so any will do. What looks like a
+// line under a name that says nothing is only believed in a record that has
+// nothing of an access record: there, a caller could have written it.
 func (r *record) isDelivery() bool {
-	if id, text, bad := splitLine(r.message); bad == 0 && validID(id) &&
-		(id == r.requestID || id == r.extendedID || looksLikeRequestID(id) || classify(text) != lineUnknown) {
-		r.line = r.message
+	message, id := r.message, r.requestID
+	if r.seen&tells == 0 {
+		message, id = pick(message, r.otherLine), pick(id, r.otherID)
+	}
+	if message == "" {
+		return false
+	}
+	if r.api == "" {
+		r.api, r.stage = stageOfARN(r.otherARN, r.stage)
+	}
+	if in, text, bad := splitLine(message); bad == 0 && validID(in) &&
+		(in == id || in == r.extendedID || looksLikeRequestID(in) || classify(text) != lineUnknown) {
+		r.line = message
 		return true
 	}
-	if r.requestID == "" || r.seen&tells != 0 || !validID(r.requestID) {
+	if id == "" || r.seen&tells != 0 || !validID(id) || classify(message) == lineUnknown {
 		return false
 	}
-	if classify(r.message) == lineUnknown {
-		return false
-	}
-	r.line = "(" + r.requestID + ") " + r.message
+	r.line = "(" + id + ") " + message
 	return true
+}
+
+// mayBeDelivery notes a value under a key that says nothing to access records.
+func (r *record) mayBeDelivery(key, value string) {
+	switch {
+	case value == "":
+	case r.otherLine == "" && isLine(value):
+		r.otherLine = value
+	case r.otherID == "" && looksLikeRequestID(value) && strings.Contains(plainKey(key[:min(len(key), 80)]), "request"):
+		r.otherID = value
+	case r.otherARN == "" && strings.HasPrefix(value, "arn:") && strings.Contains(value, ":apigateway:"):
+		r.otherARN = value
+	}
+}
+
+// isLine reports whether a value is a line of an execution log, with its request
+// id or without.
+func isLine(value string) bool {
+	if value[0] != '(' {
+		return classify(value) != lineUnknown
+	}
+	id, _, bad := splitLine(value)
+	return bad == 0 && validID(id)
+}
+
+// stageOfARN reads arn:aws:apigateway:REGION::/restapis/API/stages/STAGE, or
+// /apis/API/stages/STAGE. What it does not tell is left as it is.
+func stageOfARN(arn, stage string) (api, name string) {
+	for _, kind := range [...]string{"/restapis/", "/apis/"} {
+		_, rest, ok := strings.Cut(arn, kind)
+		if !ok {
+			continue
+		}
+		api, rest, _ = strings.Cut(rest, "/")
+		if !isAPIID(api) {
+			return "", stage
+		}
+		named, _ := strings.CutPrefix(rest, "stages/")
+		named, _, _ = strings.Cut(named, "/")
+		return api, pick(stage, named)
+	}
+	return "", stage
 }
 
 // put adds a variable. The first value of a field stands: what comes later
@@ -139,16 +241,26 @@ func (r *record) put(f field, value string) {
 		r.stage = value
 	case fieldMessage:
 		r.message = value
-	case fieldErrorMessage, fieldIntegrationError, fieldErrorValidation:
-		// error.messageString brings quotes of its own.
-		if len(value) >= 2 && value[0] == '"' && value[len(value)-1] == '"' {
-			if value = value[1 : len(value)-1]; value == "" || value == "-" {
-				return
-			}
-		}
 	}
 	r.seen |= 1 << f
 	r.vars = append(r.vars, accessVar{f, value})
+}
+
+// drop leaves out values of fields of which a caller may have written some.
+func (r *record) drop(fields uint64) {
+	if fields == 0 {
+		return
+	}
+	r.vars = slices.DeleteFunc(r.vars, func(v accessVar) bool { return v.field.in(fields) })
+	r.ambiguous += bits.OnesCount64(fields)
+	r.seen &^= fields
+	for f, value := range map[field]*string{
+		fieldRequestID: &r.requestID, fieldExtendedID: &r.extendedID, fieldAPIID: &r.api, fieldStage: &r.stage, fieldMessage: &r.message,
+	} {
+		if f.in(fields) {
+			*value = ""
+		}
+	}
 }
 
 // putAt adds the variable that stands at from in the record's text.
@@ -156,11 +268,22 @@ func (r *record) putAt(f field, value string, from int) {
 	n := len(r.vars)
 	r.put(f, value)
 	if len(r.vars) > n {
-		// Quotes may have been taken off both ends.
-		kept := len(r.vars[n].value)
-		from += (len(value) - kept) / 2
-		r.spans = append(r.spans, span{uint32(from), uint32(from + kept), f})
+		r.spans = append(r.spans, span{uint32(from), uint32(from + len(value)), f})
 	}
+}
+
+// putQuoted adds a message, which may have quotes of its own: error.messageString
+// brings them, and is escaped.
+func (r *record) putQuoted(f field, value string) { r.put(f, unquote(value)) }
+
+func unquote(s string) string {
+	if len(s) < 2 || s[0] != '"' || s[len(s)-1] != '"' {
+		return s
+	}
+	if s = s[1 : len(s)-1]; strings.IndexByte(s, '\\') >= 0 {
+		return unescape(s)
+	}
+	return s
 }
 
 // keyMemo remembers which field each key of a feed's records is. Records of one

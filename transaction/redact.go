@@ -38,13 +38,29 @@ func (d *redaction) parameter(name, value string, cut bool) string {
 }
 
 // text redacts a line of text, a URI or a header's value: parameters in it by
-// their names, and what has the shape of a secret.
+// their names, what has the shape of a secret, and data of the classes that are
+// taken out.
 func (d *redaction) text(s string, cut bool) string {
+	set := d.rules.classes
 	if isShortWord(s) {
-		return s
+		set &^= hasCard // shorter than any
+	} else {
+		var cards bool
+		if s, cards = d.secrets(s, cut, 0); !cards {
+			set &^= hasCard
+		}
 	}
+	if set != 0 {
+		s = redactClasses(s, set)
+	}
+	return s
+}
+
+// secrets redacts what is a secret by its name or shape. It also tells whether the
+// text may hold the number of a card.
+func (d *redaction) secrets(s string, cut bool, depth int) (kept string, cards bool) {
 	if strings.IndexByte(s, '=') >= 0 {
-		s = d.parameters(s)
+		s = d.parameters(s, depth)
 	}
 	if strings.IndexByte(s, '@') >= 0 {
 		s = redactUserinfo(s)
@@ -55,9 +71,13 @@ func (d *redaction) text(s string, cut bool) string {
 // body redacts a body of any kind. A body that was cut is redacted as far as it
 // goes.
 func (d *redaction) body(s string, cut bool) string {
-	if len(s) < 4 || isShortWord(s) {
+	if len(s) < 4 {
 		return s
 	}
+	if isShortWord(s) {
+		return d.text(s, cut)
+	}
+	s = d.rules.paths.redact(s)
 	quotes := strings.IndexByte(s, '"') >= 0
 	if quotes && strings.IndexByte(s, ':') >= 0 {
 		s = d.members(s)
@@ -65,7 +85,7 @@ func (d *redaction) body(s string, cut bool) string {
 	if strings.IndexByte(s, '<') >= 0 {
 		s = d.elements(s)
 	}
-	if quotes && strings.Contains(s, `name="`) {
+	if strings.IndexByte(s, '=') >= 0 && strings.Contains(s, "name=") {
 		s = d.formParts(s)
 	}
 	return d.text(s, cut)
@@ -73,7 +93,7 @@ func (d *redaction) body(s string, cut bool) string {
 
 // parameters redacts "name=value" wherever it stands: in a query, a form or
 // loose text. A value ends where the next parameter can begin.
-func (d *redaction) parameters(s string) string {
+func (d *redaction) parameters(s string, depth int) string {
 	var out []byte
 	done := 0
 	for i := 0; ; {
@@ -91,7 +111,11 @@ func (d *redaction) parameters(s string) string {
 		if from == 0 || s[from-1] == '?' || s[from-1] == '&' || s[from-1] == '#' {
 			where = placeQuery
 		}
-		if from == equals || !d.isSecret(s[from:equals], where) {
+		if from == equals {
+			continue
+		}
+		secret := d.isSecret(s[from:equals], where)
+		if !secret && (depth >= maxEncoded || strings.IndexByte(s[i:min(len(s), i+maxEncodedValue)], '%') < 0) {
 			continue
 		}
 		start := i
@@ -101,6 +125,14 @@ func (d *redaction) parameters(s string) string {
 		end := start
 		for end < len(s) && !endsParameter(s[end]) {
 			end++
+		}
+		if !secret {
+			if end-start > maxEncodedValue || !d.hidesSecret(s[start:end], depth) {
+				continue
+			}
+			out = append(append(out, s[done:start]...), Redacted...)
+			i, done = end, end
+			continue
 		}
 		if word := s[start:end]; (strings.EqualFold(word, "Bearer") || strings.EqualFold(word, "Basic")) && end < len(s) && s[end] == ' ' {
 			for end++; end < len(s) && !endsParameter(s[end]); end++ {
@@ -117,6 +149,31 @@ func (d *redaction) parameters(s string) string {
 		return s
 	}
 	return string(append(out, s[done:]...))
+}
+
+const (
+	// maxEncoded is how many times over a value may be percent-encoded and is
+	// still looked into.
+	maxEncoded = 3
+	// maxEncodedValue is the longest encoded value that is looked into.
+	maxEncodedValue = 64 << 10
+)
+
+// hidesSecret reports whether a value holds something to take out once it is
+// decoded: a secret under its name in a URL that was put into a form, for example.
+func (d *redaction) hidesSecret(value string, depth int) bool {
+	if strings.IndexByte(value, '%') < 0 {
+		return false
+	}
+	plain := unpercent(strings.ReplaceAll(value, "+", " "))
+	if plain == value {
+		return false
+	}
+	kept, _ := d.secrets(plain, false, depth+1)
+	if set := d.rules.classes; set != 0 {
+		kept = redactClasses(kept, set)
+	}
+	return kept != plain
 }
 
 func isParameterByte(c byte) bool {
@@ -315,101 +372,4 @@ func memberValue(s string, i, level int) (from, to int, quoted bool) {
 		end++
 	}
 	return i, end, false
-}
-
-// elements redacts the text of XML elements by their names, and attributes.
-func (d *redaction) elements(s string) string {
-	var out []byte
-	done := 0
-	for i := 0; ; {
-		n := strings.IndexByte(s[i:], '<')
-		if n < 0 {
-			break
-		}
-		i += n + 1
-		end := i
-		for end < len(s) && (isNameByte(s[end]) || s[end] == '-' || s[end] == ':' || s[end] == '.') {
-			end++
-		}
-		name := s[i:end]
-		if colon := strings.LastIndexByte(name, ':'); colon >= 0 {
-			name = name[colon+1:]
-		}
-		if name == "" || !d.isSecret(name, placeBody) {
-			continue
-		}
-		tag := strings.IndexByte(s[end:], '>')
-		if tag < 0 {
-			break
-		}
-		from := end + tag + 1
-		if s[from-2] == '/' {
-			continue
-		}
-		to := len(s)
-		if strings.HasPrefix(s[from:], "<![CDATA[") {
-			from += len("<![CDATA[")
-			if n := strings.Index(s[from:], "]]>"); n >= 0 {
-				to = from + n
-			}
-		} else if n := strings.IndexByte(s[from:], '<'); n >= 0 {
-			to = from + n
-		}
-		i = to
-		if strings.TrimSpace(s[from:to]) == "" || isMasked(s[from:to]) {
-			continue
-		}
-		out = append(append(out, s[done:from]...), Redacted...)
-		done = to
-	}
-	if out == nil {
-		return s
-	}
-	return string(append(out, s[done:]...))
-}
-
-// maxPartHeader is how far after a part's name its value begins at most.
-const maxPartHeader = 1024
-
-// formParts redacts the parts of a multipart form by their names. The header of
-// a part ends with an empty line, its value with the line of the boundary.
-func (d *redaction) formParts(s string) string {
-	var out []byte
-	done := 0
-	for i := 0; ; {
-		n := strings.Index(s[i:], `name="`)
-		if n < 0 {
-			break
-		}
-		i += n + len(`name="`)
-		end := strings.IndexByte(s[i:], '"')
-		if end < 0 {
-			break
-		}
-		name := s[i : i+end]
-		i += end + 1
-		if !d.isSecret(name, placeQuery) {
-			continue
-		}
-		head := s[i:min(len(s), i+maxPartHeader)]
-		from, skip := strings.Index(head, "\n\r\n"), 3
-		if other := strings.Index(head, "\n\n"); other >= 0 && (from < 0 || other < from) {
-			from, skip = other, 2
-		}
-		if from < 0 {
-			continue
-		}
-		from += i + skip
-		to := len(s)
-		if n := strings.Index(s[from:], "\n--"); n >= 0 {
-			to = from + n
-		}
-		i = to
-		out = append(append(out, s[done:from]...), Redacted...)
-		done = to
-	}
-	if out == nil {
-		return s
-	}
-	return string(append(out, s[done:]...))
 }

@@ -14,26 +14,6 @@ const (
 	numPlaces
 )
 
-// Redactor knows the names of secrets: its own rules, and names given to it. It
-// is safe for concurrent use. Secrets that show by their shape, such as JSON Web
-// Tokens and access keys, are always taken out, whatever their name.
-type Redactor struct {
-	extra map[string]bool // plain names
-}
-
-// NewRedactor makes a Redactor that takes the values of the given headers,
-// query parameters and body fields for secrets too. Case, hyphens, dots and
-// underscores of the names do not matter.
-func NewRedactor(names ...string) *Redactor {
-	r := &Redactor{extra: map[string]bool{}}
-	for _, name := range names {
-		if plain := plainKey(name); plain != "" {
-			r.extra[plain] = true
-		}
-	}
-	return r
-}
-
 // secretNames are names of secrets wherever they stand, as part of a name. They
 // are in lower case without separators.
 var secretNames = [...]string{
@@ -106,7 +86,7 @@ func (r *Redactor) isSecret(name string, where place) bool {
 			plain = inner
 		}
 	}
-	if r != nil && r.extra[plain] {
+	if r.named(plain, where) {
 		return true
 	}
 	if word, ok := secretWords[plain]; ok && word[where] {
@@ -180,7 +160,12 @@ type verdict struct {
 
 const verdictSlots = 256
 
-func (d *redaction) init(r *Redactor) { d.rules = r }
+func (d *redaction) init(r *Redactor) {
+	if r == nil {
+		r = defaultRedactor()
+	}
+	d.rules = r
+}
 
 func (d *redaction) isSecret(name string, where place) bool {
 	if name == "" {

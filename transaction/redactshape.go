@@ -1,6 +1,10 @@
 package transaction
 
-import "strings"
+import (
+	"bytes"
+	"encoding/base64"
+	"strings"
+)
 
 // isTokenByte holds the bytes that tokens and keys consist of.
 var isTokenByte = func() (t [256]bool) {
@@ -20,7 +24,7 @@ const minRun = 8
 // isShortWord reports whether s is one run of token bytes that is too short for
 // any token, so that nothing in it can be a secret.
 func isShortWord(s string) bool {
-	if len(s) >= 16 {
+	if len(s) >= 16 || len(s) >= 13 && isDigit(s[0]) {
 		return false
 	}
 	for i := range len(s) {
@@ -34,8 +38,10 @@ func isShortWord(s string) bool {
 // redactShapes takes out what has the shape of a secret, whatever its name:
 // JSON Web Tokens, AWS access keys, private keys, well-known vendors' tokens, and
 // what follows Bearer or Basic. Runs of token bytes are found by looking at each
-// eighth byte first, so that ordinary text costs little.
-func redactShapes(s string, cut bool) string {
+// eighth byte first, so that ordinary text costs little. It also tells whether the
+// text may hold the number of a card: so many digits in one run, or groups of
+// digits with a space between.
+func redactShapes(s string, cut bool) (kept string, cards bool) {
 	var out []byte
 	done := 0
 	keys := false
@@ -46,12 +52,18 @@ func redactShapes(s string, cut bool) string {
 			k--
 		}
 		if k >= i {
+			if c := s[k]; (c == ' ' || c == '+') && k > 0 && isDigit(s[k-1]) && k+1 < len(s) && isDigit(s[k+1]) {
+				cards = true
+			}
 			i = k + 1
 			continue
 		}
 		end := i + minRun
 		for end < len(s) && isTokenByte[s[end]] {
 			end++
+		}
+		if end-i >= 13 && !cards {
+			cards = hasManyDigits(s[i:end])
 		}
 		from, to, key := secretIn(s, i, end, cut)
 		if from < to && from >= done {
@@ -69,14 +81,14 @@ func redactShapes(s string, cut bool) string {
 		// An access key id seldom comes without its secret.
 		s = redactSecretKeys(s)
 	}
-	return s
+	return s, cards
 }
 
 // secretIn tells which part of s around the run of token bytes [i, end) is a
 // secret, and whether it is the id of an AWS access key.
 func secretIn(s string, i, end int, cut bool) (from, to int, key bool) {
 	run := s[i:end]
-	if i > 5 && s[i-1] == ' ' {
+	if i > 5 && (s[i-1] == ' ' || s[i-1] == '+') { // a plus is a space in a form
 		word := s[:i-1]
 		if hasSuffixFold(word, "bearer") || len(run) >= minRun && hasSuffixFold(word, "basic") && looksBase64(run) {
 			return i, tokenEnd(s, end), false
@@ -107,15 +119,32 @@ func secretIn(s string, i, end int, cut bool) (from, to int, key bool) {
 	if strings.HasPrefix(run, "-----BEGIN") {
 		return privateKey(s, i)
 	}
-	if strings.HasSuffix(s[:i], "ya29.") {
+	switch before := s[:i]; {
+	case strings.HasSuffix(before, "ya29."), strings.HasSuffix(before, "hvs."), strings.HasSuffix(before, "SG."), strings.HasSuffix(before, "1//"):
 		return i, tokenEnd(s, end), false
+	case len(run) == 35 && strings.HasSuffix(before, ":") && endsInDigits(before[:i-1], 8):
+		return i, end, false // of a Telegram bot
 	}
 	return 0, 0, false
+}
+
+func endsInDigits(s string, n int) bool {
+	for k := 1; k <= n; k++ {
+		if k > len(s) || !isDigit(s[len(s)-k]) {
+			return false
+		}
+	}
+	return true
 }
 
 // tokenAt tells where the token that begins at i ends, or 0 if there is none.
 func tokenAt(s string, i, end int, cut bool) (to int, key bool) {
 	t := s[i:min(end, i+256)]
+	for _, p := range tokenPrefixes[t[0]] {
+		if strings.HasPrefix(t, p.text) && len(t) >= p.length {
+			return tokenEnd(s, end), false
+		}
+	}
 	switch t[0] {
 	case 'e':
 		if !strings.HasPrefix(t, "eyJ") {
@@ -137,38 +166,104 @@ func tokenAt(s string, i, end int, cut bool) (to int, key bool) {
 				}
 			}
 		}
-		if strings.HasPrefix(t, "AIza") && len(t) >= 35 {
-			return end, false
-		}
-	case 'g':
-		if len(t) >= 24 && (t[1] == 'h' && t[3] == '_' && strings.IndexByte("pousr", t[2]) >= 0 ||
-			strings.HasPrefix(t, "github_pat_") || strings.HasPrefix(t, "glpat-")) {
-			return end, false
-		}
-	case 'x':
-		if strings.HasPrefix(t, "xox") && len(t) >= 16 && strings.IndexByte(t, '-') > 0 || strings.HasPrefix(t, "xapp-") {
-			return end, false
-		}
-	case 's', 'r', 'p', 'w':
-		for _, prefix := range [...]string{"sk_live_", "sk_test_", "rk_live_", "rk_test_", "pk_live_", "whsec_", "sk-ant-", "sk-proj-"} {
-			if strings.HasPrefix(t, prefix) && len(t) >= len(prefix)+8 {
-				return end, false
+	case 'L':
+		// A private key in base64.
+		if strings.HasPrefix(t, "LS0tLS1CRUdJTi") {
+			if head, err := base64.RawStdEncoding.DecodeString(t[:min(len(t), 64)&^3]); err == nil && bytes.Contains(head, []byte("PRIVATE")) {
+				return tokenEnd(s, end), false
 			}
-		}
-		if strings.HasPrefix(t, "sk-") && len(t) >= 40 {
-			return end, false
-		}
-	case 'n':
-		if strings.HasPrefix(t, "npm_") && len(t) >= 36 {
-			return end, false
-		}
-	case 'S':
-		if strings.HasPrefix(t, "SG") && end < len(s) && s[end] == '.' && len(t) >= 20 {
-			return tokenEnd(s, end), false
 		}
 	}
 	return 0, false
 }
+
+// tokenPrefix is how the tokens of a vendor begin, and how long they are at least.
+type tokenPrefix struct {
+	text   string
+	length int
+}
+
+// tokenPrefixes are those of well-known vendors, by first byte.
+var tokenPrefixes = func() (table [256][]tokenPrefix) {
+	for _, p := range [...]tokenPrefix{
+		{"ghp_", 24},
+		{"gho_", 24},
+		{"ghu_", 24},
+		{"ghs_", 24},
+		{"ghr_", 24},
+		{"github_pat_", 24},
+		{"glpat-", 20},
+		{"gldt-", 20},
+		{"glrt-", 20},
+		{"glptt-", 20},
+		{"glcbt-", 20},
+		{"xoxa-", 16},
+		{"xoxb-", 16},
+		{"xoxc-", 16},
+		{"xoxd-", 16},
+		{"xoxe-", 16},
+		{"xoxo-", 16},
+		{"xoxp-", 16},
+		{"xoxr-", 16},
+		{"xoxs-", 16},
+		{"xoxe.", 16},
+		{"xapp-", 16},
+		{"sk_live_", 16},
+		{"sk_test_", 16},
+		{"rk_live_", 16},
+		{"rk_test_", 16},
+		{"pk_live_", 16},
+		{"whsec_", 16},
+		{"sk-ant-", 16},
+		{"sk-proj-", 16},
+		{"sk-svcacct-", 20},
+		{"sk-or-v1-", 20},
+		{"sk-", 40},
+		{"npm_", 36},
+		{"pypi-", 40},
+		{"hf_", 30},
+		{"dop_v1_", 32},
+		{"doo_v1_", 32},
+		{"dor_v1_", 32},
+		{"shpat_", 32},
+		{"shpca_", 32},
+		{"shppa_", 32},
+		{"shpss_", 32},
+		{"sq0atp-", 22},
+		{"sq0csp-", 22},
+		{"EAAAE", 60},
+		{"dckr_pat_", 24},
+		{"lin_api_", 32},
+		{"rubygems_", 32},
+		{"GOCSPX-", 28},
+		{"figd_", 30},
+		{"nvapi-", 40},
+		{"gsk_", 40},
+		{"xai-", 40},
+		{"tskey-", 20},
+		{"PMAK-", 30},
+		{"NRAK-", 24},
+		{"ATATT3", 60},
+		{"ATCTT3", 60},
+		{"AGE-SECRET-KEY-1", 40},
+		{"AIza", 35},
+		{"IQoJb3JpZ2lu", 40},
+		{"FwoGZXIvYXdz", 40},
+		{"FQoGZXIvYXdz", 40},
+		{"EAACEdEose0cBA", 20},
+		{"secret_", 40},
+		{"ntn_", 40},
+		{"sntrys_", 40},
+		{"glsa_", 36},
+		{"pul-", 40},
+		{"sbp_", 40},
+		{"vercel_blob_rw_", 24},
+		{"patAT", 40},
+	} {
+		table[p.text[0]] = append(table[p.text[0]], p)
+	}
+	return table
+}()
 
 // tokenEnd is where a token that goes on at i ends, dots and base64's own
 // characters included.
