@@ -54,7 +54,7 @@ func describeWho(kind Kind, s *Statement) string {
 	case kind == KindSession:
 		return "the session"
 	default:
-		return "the principal that it is attached to"
+		return "the principal that has it"
 	}
 }
 
