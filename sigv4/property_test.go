@@ -123,8 +123,11 @@ func TestChangedIsRefused(t *testing.T) {
 			r.Host = "evil.example.com"
 		case change == 2:
 			// A byte of the path that is not a separator or a dot, whose absence or
-			// presence normalising would hide.
+			// presence normalising would hide, and not of a segment that ".." takes away.
 			path, query, _ := strings.Cut(target, "?")
+			if strings.Contains(path, "/..") {
+				return
+			}
 			i := rapid.IntRange(0, len(path)-1).Draw(t, "at")
 			if path[i] == '/' || path[i] == '.' {
 				return
