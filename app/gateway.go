@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -22,11 +23,33 @@ func (*runtime) Gateway(ctx context.Context, o cli.GatewayOptions) error {
 		return &cli.UsageError{Err: err}
 	}
 	log := newLogger(o.Err, c)
-	return gateway.Run(ctx, o.Config, gateway.RunOptions{
-		Options:    gateway.Options{Log: log},
-		CloudWatch: logClients(o.Config, account.Options{Logger: log}),
-		Ready:      func(a net.Addr) { fmt.Fprintf(o.Out, "gateway: %s\n", a) },
-	})
+	options := gateway.Options{Log: log}
+	var sts *server
+	if o.Config.STS != nil {
+		sim, err := newLocalSTS(o.Config)
+		if err != nil {
+			return &cli.UsageError{Err: fmt.Errorf("the local STS: %w", err)}
+		}
+		options.Credentials = newSimCredentials(sim)
+		// Its callers are told apart by their signatures, so it may listen anywhere.
+		l, err := listen(ctx, cmp.Or(o.Config.STS.Listen, gateway.DefaultSTSListen))
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(o.Out, "sts: http://%s\n", l.Addr())
+		sts = &server{l, sim.Handler(), log}
+	}
+	serving := service{"serving", func(ctx context.Context) error {
+		return gateway.Run(ctx, o.Config, gateway.RunOptions{
+			Options:    options,
+			CloudWatch: logClients(o.Config, account.Options{Logger: log}),
+			Ready:      func(a net.Addr) { fmt.Fprintf(o.Out, "gateway: %s\n", a) },
+		})
+	}}
+	if sts == nil {
+		return serving.run(ctx)
+	}
+	return runAll(ctx, []service{serving}, []service{{"serving the local STS", sts.run}})
 }
 
 // logClients gives CloudWatch Logs clients with the base credentials: a gateway

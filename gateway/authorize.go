@@ -15,17 +15,24 @@ import (
 // authorize decides whether the call may go on. nil is the only answer that lets
 // it.
 func (c *call) authorize() *refusal {
+	if c.route.auth == iam.AuthNone && c.api.policy.Policy == nil && !c.api.private {
+		return nil
+	}
+	resource := c.resource()
+	if f := c.checkARN(resource); f != nil {
+		return f
+	}
+	if f := c.checkEndpoint(); f != nil {
+		return f
+	}
 	switch c.route.auth {
 	case iam.AuthNone:
-		if c.api.policy.Policy == nil && !c.api.private {
-			return nil
-		}
-		return c.decide("execute-api:Invoke", c.resource(), nil)
+		return c.decide("execute-api:Invoke", resource, nil)
 	case iam.AuthIAM:
 		if f := c.authenticate(); f != nil {
 			return f
 		}
-		return c.decide("execute-api:Invoke", c.resource(), &c.who.Policies)
+		return c.decide("execute-api:Invoke", resource, &c.who.Policies)
 	case iam.AuthLambda:
 		return c.authorizeByLambda()
 	case iam.AuthCognito:
@@ -35,7 +42,7 @@ func (c *call) authorize() *refusal {
 		if c.api.kind == transaction.HTTP {
 			return nil
 		}
-		return c.decide("execute-api:Invoke", c.resource(), nil)
+		return c.decide("execute-api:Invoke", resource, nil)
 	default:
 		return refuse("ACCESS_DENIED")
 	}
@@ -126,8 +133,17 @@ func (c *call) checkHeader() *refusal {
 // decide asks package iam. identity are the policies of the caller's side; nil
 // for a caller without any.
 func (c *call) decide(action, resource string, identity *iam.Policies) *refusal {
+	if ok, message := c.allows(action, resource, c.route.auth, identity); !ok {
+		return c.accessDenied(message)
+	}
+	return nil
+}
+
+// allows is decide with the way of authorization given; message is what a denial
+// says.
+func (c *call) allows(action, resource string, auth iam.Auth, identity *iam.Policies) (ok bool, message string) {
 	request := iam.Request{
-		Action: action, Resource: resource, Auth: c.route.auth, API: iam.API(c.api.kind), Private: c.api.private,
+		Action: action, Resource: resource, Auth: auth, API: iam.API(c.api.kind), Private: c.api.private,
 		Context: c.conditionKeys(),
 	}
 	if c.who != nil {
@@ -137,7 +153,7 @@ func (c *call) decide(action, resource string, identity *iam.Policies) *refusal 
 	if err != nil {
 		// A path that is too long, or a context key that is there twice.
 		c.g.log.Warn("a call cannot be decided", "api", c.api.ID, "request_id", c.id, "error", err)
-		return c.accessDenied("User is not authorized to access this resource")
+		return false, "User is not authorized to access this resource"
 	}
 	var policies iam.Policies
 	if identity != nil {
@@ -145,9 +161,9 @@ func (c *call) decide(action, resource string, identity *iam.Policies) *refusal 
 	}
 	policies.Resource = c.api.policy
 	if policies.Decide(query) == iam.Allowed {
-		return nil
+		return true, ""
 	}
-	return c.accessDenied(iam.Evaluate(&policies, query).Message())
+	return false, iam.Evaluate(&policies, query).Message()
 }
 
 // accessDenied is a denial by policy. The bodies of IAM's denials have a capital
@@ -167,6 +183,7 @@ func (c *call) accessDenied(message string) *refusal {
 // the principal.
 func (c *call) conditionKeys() iam.Context {
 	keys := make(iam.Context, 8)
+	brought := c.who != nil && len(c.who.Context) > 0
 	if c.who != nil {
 		maps.Copy(keys, c.who.Context)
 		if c.who.UserID != "" {
@@ -174,18 +191,27 @@ func (c *call) conditionKeys() iam.Context {
 		}
 	}
 	at := c.start.UTC()
+	// Through a VPC endpoint the caller's address is one of the VPC, and
+	// aws:SourceIp is absent.
+	source, vpcSource, vpce, vpc := c.sourceIP, "", "", ""
+	if c.vpce != nil {
+		source, vpcSource, vpce, vpc = "", c.sourceIP, c.vpce.ID, c.vpce.VPC
+	}
 	for _, k := range [...]struct{ name, value string }{
 		// What the call itself is stands against anything that the credentials say.
 		{"aws:CurrentTime", at.Format("2006-01-02T15:04:05Z")},
 		{"aws:EpochTime", strconv.FormatInt(at.Unix(), 10)},
 		{"aws:SecureTransport", strconv.FormatBool(c.r.TLS != nil)},
-		{"aws:SourceIp", c.sourceIP},
+		{"aws:SourceIp", source},
+		{"aws:VpcSourceIp", vpcSource},
+		{"aws:SourceVpce", vpce},
+		{"aws:SourceVpc", vpc},
 		{"aws:UserAgent", c.r.UserAgent()},
 		{"aws:Referer", c.r.Referer()},
 	} {
 		if k.value != "" {
 			keys[k.name] = []string{k.value}
-		} else {
+		} else if brought {
 			delete(keys, k.name)
 		}
 	}

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"io"
 	"net"
@@ -32,6 +33,7 @@ type call struct {
 	raw          string // the path as it came, without the stage
 	path         string // the canonical path without the stage
 	basePath     string // of a custom domain
+	vpce         *vpcEndpoint
 	params       []parameter
 	queries      url.Values
 	body         []byte
@@ -44,6 +46,12 @@ type call struct {
 	apiKey *apiKey
 	denied string // how the authorization ended, for the access log
 	socket *socketEvent
+	// connection is the id in a call to @connections.
+	connection string
+
+	cached   *cacheEntry
+	cacheKey [sha256.Size]byte
+	cacheFor time.Duration // how long the answer is kept; zero: not at all
 
 	refusal     *refusal
 	status      int
@@ -73,7 +81,11 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.id, c.extended = g.newIDs()
 	c.traceID = traceID(c.start, c.id)
 	c.sourceIP, _, _ = net.SplitHostPort(r.RemoteAddr)
-	if f := c.locate(); f != nil {
+	f := c.locate()
+	if f == nil {
+		f = c.checkSize()
+	}
+	if f != nil {
 		c.refuse(f)
 		c.writeLogs()
 		return
@@ -107,14 +119,29 @@ func (c *call) locate() *refusal {
 		host = h
 	}
 	host = strings.ToLower(host)
+	c.vpce = c.through()
 	if ds, ok := c.g.domains[host]; ok {
 		return c.locateByDomain(ds)
 	}
 	label, _, _ := strings.Cut(host, ".")
-	if c.api = c.g.apis[label]; c.api == nil {
+	if c.vpce != nil {
+		c.api = c.apiOfEndpoint(label)
+	} else {
+		c.api = c.g.apis[label]
+	}
+	if c.api == nil {
 		if c.api = c.g.only; c.api == nil {
 			return refuse("WAF_FILTERED") // what a host without an API answers: Forbidden
 		}
+	}
+	if f := c.checkWay(); f != nil {
+		return f
+	}
+	if c.api.DisableExecuteAPIEndpoint {
+		if c.api.kind == transaction.HTTP {
+			return refuse("RESOURCE_NOT_FOUND")
+		}
+		return refuse("WAF_FILTERED")
 	}
 	first, rest := next(c.sent)
 	stage := c.api.stages[first]
@@ -145,6 +172,9 @@ func (c *call) locateByDomain(ds []domain) *refusal {
 		rest = c.sent
 	}
 	c.api, c.basePath = found.api, found.base
+	if f := c.checkWay(); f != nil {
+		return f
+	}
 	return c.enter(found.stage, rest)
 }
 
@@ -189,6 +219,11 @@ func (c *call) handle() *refusal {
 	c.requestLines()
 	if f := c.validate(); f != nil {
 		return f
+	}
+	if c.stage.cache != nil {
+		if f := c.lookUp(); f != nil {
+			return f
+		}
 	}
 	return c.integrate()
 }

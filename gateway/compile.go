@@ -41,6 +41,7 @@ type stage struct {
 	info      bool
 	access    *accessTemplate
 	bucket    *bucket
+	cache     *stageCache // nil: none
 }
 
 // route is a route made ready.
@@ -58,7 +59,10 @@ type route struct {
 	uri          template
 	mappings     []mapping
 	mock         *mockAnswer
-	resourceID   string
+	// transformation is nil of a proxy integration, and of a MOCK in its short form.
+	transformation *transformation
+	cacheKeys      []cacheParameter
+	resourceID     string
 }
 
 // mapping is a request parameter that the integration is given.
@@ -76,6 +80,8 @@ type prepared struct {
 	domains    map[string][]domain
 	principals map[string]*Principal
 	keys       map[string]*apiKey
+	endpoints  []*vpcEndpoint
+	shares     []*keyPlan
 }
 
 type domain struct {
@@ -107,6 +113,13 @@ func (c *Config) prepare(dir string, getenv func(string) string) error {
 			errs = append(errs, readText(dir, p, &text.JSON, text.File))
 		}
 	}
+	if c.STS != nil {
+		for i := range c.STS.Roles {
+			for p, text := range c.STS.Roles[i].texts(indexed("sts.roles", i)) {
+				errs = append(errs, readText(dir, p, &text.JSON, text.File))
+			}
+		}
+	}
 	for i := range c.UsagePlans {
 		for j := range c.UsagePlans[i].Keys {
 			k := &c.UsagePlans[i].Keys[j]
@@ -132,6 +145,17 @@ func (c *Config) prepare(dir string, getenv func(string) string) error {
 				errs = append(errs, at(path+".openapi", "%s: %w", a.OpenAPI, err))
 			}
 		}
+	}
+	for i := range c.VPCEndpoints {
+		e := &c.VPCEndpoints[i]
+		path := indexed("vpc_endpoints", i)
+		secret(path+".secret_env", &e.Secret, e.SecretEnv)
+		if e.Policy != nil {
+			errs = append(errs, readText(dir, path+".policy", &e.Policy.JSON, e.Policy.File))
+		}
+	}
+	if c.State != "" {
+		c.State = relative(dir, c.State)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err
@@ -238,8 +262,26 @@ func (c *Config) compile() (*prepared, error) {
 		}
 		p.principals[who.AccessKeyID] = who
 	}
+	if c.STS != nil {
+		errs = append(errs, c.STS.check(c.Credentials)...)
+	}
 	for i := range c.UsagePlans {
 		errs = append(errs, c.UsagePlans[i].compile(fmt.Sprintf("usage_plans[%d]", i), p))
+	}
+	errs = append(errs, c.checkState())
+	for i := range c.VPCEndpoints {
+		path := indexed("vpc_endpoints", i)
+		e, err := c.VPCEndpoints[i].compile(path)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		if slices.ContainsFunc(p.endpoints, func(o *vpcEndpoint) bool {
+			return o.ID == e.ID || e.Listen != "" && o.Listen == e.Listen || e.Header != "" && o.Header == e.Header && o.secret == e.secret
+		}) {
+			errs = append(errs, at(path, "another VPC endpoint has this id, address or secret"))
+		}
+		p.endpoints = append(p.endpoints, e)
 	}
 	return p, errors.Join(errs...)
 }
@@ -287,6 +329,9 @@ func (cfg *API) compile(path string, timeout time.Duration) (*api, error) {
 		}
 	default:
 		add(at(path+".endpoint", "%q is neither public nor private", cfg.Endpoint))
+	}
+	if cfg.DisableExecuteAPIEndpoint && len(cfg.Domains) == 0 {
+		add(at(path+".disable_execute_api_endpoint", "the API has no custom domain: nobody could call it"))
 	}
 	if cfg.Policy != nil {
 		if a.kind != transaction.REST {
@@ -393,6 +438,12 @@ func (a *api) addStage(s *Stage, path string) error {
 			return err
 		}
 		st.bucket = newBucket(s.Throttle)
+	}
+	if s.Cache != nil {
+		var err error
+		if st.cache, err = s.Cache.compile(path+".cache", a); err != nil {
+			return err
+		}
 	}
 	a.stages[s.Name] = st
 	if s.Name == defaultRoute {

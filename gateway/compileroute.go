@@ -50,11 +50,14 @@ func (a *api) addRoute(r *Route, path string, index int, timeout time.Duration, 
 	// What would be ignored is refused: an owner would think it protects.
 	if a.kind != transaction.REST {
 		switch {
-		case r.APIKeyRequired:
-			return at(path+".api_key_required", "only REST APIs ask for API keys here")
+		case r.APIKeyRequired && (a.kind == transaction.HTTP || rt.key != routeConnect):
+			return at(path+".api_key_required", "only REST APIs, and $connect of WebSocket APIs, ask for API keys")
 		case r.ValidateBody, r.ValidateParameters:
 			return at(path, "only REST APIs validate requests")
 		}
+	}
+	if r.RouteResponse != nil && a.kind != transaction.WebSocket {
+		return at(path+".route_response", "only WebSocket APIs have route responses")
 	}
 	if len(r.Scopes) > 0 && rt.auth != iam.AuthCognito {
 		return at(path+".scopes", "only JWT and COGNITO_USER_POOLS have scopes")
@@ -63,6 +66,9 @@ func (a *api) addRoute(r *Route, path string, index int, timeout time.Duration, 
 		return err
 	}
 	if err := rt.compileIntegration(path+".integration", a.kind); err != nil {
+		return err
+	}
+	if err := rt.compileCacheKeys(path + ".integration"); err != nil {
 		return err
 	}
 	if a.kind == transaction.WebSocket {

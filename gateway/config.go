@@ -16,8 +16,15 @@ type Config struct {
 	// if zero.
 	ClockSkew   time.Duration `yaml:"clock_skew"`
 	Credentials []Credential  `yaml:"credentials"`
-	APIs        []API         `yaml:"apis"`
-	UsagePlans  []UsagePlan   `yaml:"usage_plans"`
+	// STS is a local AWS STS, through which credentials assume roles; nil: none.
+	STS        *STS        `yaml:"sts"`
+	APIs       []API       `yaml:"apis"`
+	UsagePlans []UsagePlan `yaml:"usage_plans"`
+	// VPCEndpoints are the ways to private APIs.
+	VPCEndpoints []VPCEndpoint `yaml:"vpc_endpoints"`
+	// State is a file that keeps the usage plans' counts over a restart; empty: they
+	// are kept in memory alone.
+	State string `yaml:"state"`
 }
 
 // DefaultListen is where a gateway listens unless told otherwise.
@@ -101,6 +108,8 @@ type API struct {
 	Endpoint string `yaml:"endpoint"`
 	// Domains are custom domain names that lead to a stage of this API.
 	Domains []Domain `yaml:"domains"`
+	// DisableExecuteAPIEndpoint refuses calls that do not come by a custom domain.
+	DisableExecuteAPIEndpoint bool `yaml:"disable_execute_api_endpoint"`
 	// OpenAPI is a file whose routes, authorizers and policy are added to those
 	// given here, which win.
 	OpenAPI string `yaml:"openapi"`
@@ -153,6 +162,8 @@ type Stage struct {
 	DataTrace    bool       `yaml:"data_trace"`
 	AccessLog    *AccessLog `yaml:"access_log"`
 	Throttle     *Throttle  `yaml:"throttle"`
+	// Cache keeps responses of a REST API; nil: there is none.
+	Cache *Cache `yaml:"cache"`
 }
 
 // AccessLog is a log group and a format of $context variables.
@@ -186,7 +197,10 @@ type Route struct {
 	ValidateBody       bool              `yaml:"validate_body"`
 	ValidateParameters bool              `yaml:"validate_parameters"`
 	OperationName      string            `yaml:"operation_name"`
-	Integration        Integration       `yaml:"integration"`
+	// RouteResponse says whether a WebSocket client is given what the integration
+	// answers; nil is true. False is a route without a route response.
+	RouteResponse *bool       `yaml:"route_response"`
+	Integration   Integration `yaml:"integration"`
 
 	// origin tells where an imported route comes from, for errors.
 	origin string
@@ -194,26 +208,64 @@ type Route struct {
 
 // Integration is what a route calls.
 type Integration struct {
-	// Type is HTTP_PROXY, AWS_PROXY or MOCK.
+	// Type is HTTP_PROXY, AWS_PROXY or MOCK; of REST APIs also HTTP or AWS, whose
+	// requests and responses are made by mapping templates.
 	Type string `yaml:"type"`
-	// Method is the method that an HTTP_PROXY calls with; ANY or empty: the
+	// Method is the method that HTTP_PROXY and HTTP call with; ANY or empty: the
 	// request's.
 	Method string `yaml:"method"`
 	// URI is an HTTP endpoint. {name} is a path parameter and ${stageVariables.x} a
-	// stage variable. An AWS_PROXY endpoint is posted the Lambda event and answers
-	// the function's result.
+	// stage variable. An AWS_PROXY endpoint is posted the Lambda event, an AWS one
+	// what the mapping template makes, and each answers the function's result.
 	URI string `yaml:"uri"`
 	// PayloadVersion is 1.0 or 2.0; 1.0 for REST and 2.0 for HTTP APIs if empty.
 	PayloadVersion string        `yaml:"payload_version"`
 	Timeout        time.Duration `yaml:"timeout"`
 	// RequestParameters map integration.request.{path,querystring,header}.NAME to
-	// method.request.{path,querystring,header}.NAME, a stageVariables.NAME, a
-	// context.NAME or a 'quoted constant'.
+	// method.request.{path,querystring,header}.NAME, method.request.body,
+	// method.request.body.JSONPATH, a stageVariables.NAME, a context.NAME or a 'quoted
+	// constant'.
 	RequestParameters map[string]string `yaml:"request_parameters"`
-	// Responses of a MOCK, by status; its request template chooses "200" if empty.
+	// Responses of a MOCK, by status: a short form of IntegrationResponses.
 	Responses map[string]MockResponse `yaml:"responses"`
 	// Status is which of Responses a MOCK gives; the lowest one if zero.
 	Status int `yaml:"status"`
+
+	// RequestTemplates are mapping templates by content type, of HTTP, AWS and MOCK.
+	RequestTemplates map[string]string `yaml:"request_templates"`
+	// PassthroughBehavior is what becomes of a body without a template:
+	// WHEN_NO_MATCH (if empty), WHEN_NO_TEMPLATES or NEVER.
+	PassthroughBehavior string `yaml:"passthrough_behavior"`
+	// ContentHandling is CONVERT_TO_BINARY or CONVERT_TO_TEXT; empty: neither.
+	ContentHandling string `yaml:"content_handling"`
+	// IntegrationResponses are chosen by SelectionPattern; HTTP, AWS and MOCK.
+	IntegrationResponses []IntegrationResponse `yaml:"integration_responses"`
+
+	// CacheKeyParameters are method.request.{path,querystring,header}.NAME and
+	// integration.request.{path,querystring,header}.NAME, by whose values the stage's
+	// cache keeps responses apart.
+	CacheKeyParameters []string `yaml:"cache_key_parameters"`
+	// CacheNamespace is shared by routes that share responses; the resource's own if
+	// empty.
+	CacheNamespace string `yaml:"cache_namespace"`
+}
+
+// IntegrationResponse makes a method response of what an integration answered.
+type IntegrationResponse struct {
+	// Status is that of the method response.
+	Status int `yaml:"status"`
+	// SelectionPattern is a regular expression that the status of the endpoint, or
+	// the error message of a function, must match as a whole. An empty one is the
+	// default.
+	SelectionPattern string `yaml:"selection_pattern"`
+	// ResponseParameters map method.response.header.NAME to
+	// integration.response.header.NAME, integration.response.body,
+	// integration.response.body.JSONPATH, a stageVariables.NAME, a context.NAME or a
+	// 'quoted constant'.
+	ResponseParameters map[string]string `yaml:"response_parameters"`
+	// ResponseTemplates are mapping templates by content type.
+	ResponseTemplates map[string]string `yaml:"response_templates"`
+	ContentHandling   string            `yaml:"content_handling"`
 }
 
 // MockResponse is what a MOCK integration answers.
@@ -281,4 +333,51 @@ type APIKey struct {
 	Value    string `yaml:"value"`
 	ValueEnv string `yaml:"value_env"`
 	Disabled bool   `yaml:"disabled"`
+}
+
+// Cache is the cache of a stage, and the settings of all methods in it that have
+// none of their own.
+type Cache struct {
+	// Size is how many bytes of responses are held in memory; 64 MiB if zero.
+	Size          int64 `yaml:"size"`
+	CacheSettings `yaml:",inline"`
+	// Methods are settings of single methods, by route such as "GET /pets/{id}".
+	Methods map[string]CacheSettings `yaml:"methods"`
+}
+
+// CacheSettings are how a method's responses are cached. Of a stage they hold for
+// its GET methods; other methods are cached where their own settings enable it.
+type CacheSettings struct {
+	// Enabled is whether responses are cached; nil: true for a stage's GET methods
+	// and for a method with settings of its own.
+	Enabled *bool `yaml:"enabled"`
+	// TTL is how long, up to an hour; nil is the stage's, and there 5 minutes. Zero
+	// is no caching.
+	TTL *time.Duration `yaml:"ttl"`
+	// Encrypted is accepted and changes nothing here: what is cached stays in the
+	// memory of the process.
+	Encrypted bool `yaml:"encrypted"`
+	// RequireAuthorization is whether a call with Cache-Control: max-age=0 needs
+	// execute-api:InvalidateCache to renew an entry; nil is the stage's, and there
+	// true.
+	RequireAuthorization *bool `yaml:"require_authorization"`
+	// Unauthorized is what becomes of one that lacks it: FAIL_WITH_403,
+	// SUCCEED_WITH_RESPONSE_HEADER or SUCCEED_WITHOUT_RESPONSE_HEADER; empty is the
+	// stage's, and there SUCCEED_WITH_RESPONSE_HEADER.
+	Unauthorized string `yaml:"unauthorized"`
+}
+
+// VPCEndpoint is an interface endpoint for execute-api. A call comes through it if
+// it came to its address, or if it brings its header with its secret.
+type VPCEndpoint struct {
+	ID  string `yaml:"id"`  // vpce-…
+	VPC string `yaml:"vpc"` // vpc-…
+	// Listen is an address of the endpoint's own.
+	Listen string `yaml:"listen"`
+	// Header is the name of a header that a trusted proxy sets to Secret.
+	Header    string `yaml:"header"`
+	Secret    string `yaml:"secret"`
+	SecretEnv string `yaml:"secret_env"`
+	// Policy is the endpoint's policy; nil allows all.
+	Policy *PolicyText `yaml:"policy"`
 }

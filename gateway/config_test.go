@@ -75,9 +75,9 @@ func TestConfigMistakes(t *testing.T) {
 
 func TestConfigRefusesWhatItWouldIgnore(t *testing.T) {
 	t.Parallel()
-	for _, setting := range []string{"api_key_required: true", "validate_body: true", "validate_parameters: true"} {
+	for _, setting := range []string{"api_key_required: true", "route_response: false", "validate_body: true", "validate_parameters: true"} {
 		text := httpAPI("      - {method: GET, path: /a, "+setting+", integration: {type: HTTP_PROXY, uri: \"http://x/\"}}\n", "")
-		if _, err := gateway.Parse("x", []byte(text), func(string) string { return "" }); err == nil || !strings.Contains(err.Error(), "only REST APIs") {
+		if _, err := gateway.Parse("x", []byte(text), func(string) string { return "" }); err == nil || !strings.Contains(err.Error(), "only ") {
 			t.Errorf("%s: %v", setting, err)
 		}
 	}
@@ -115,11 +115,27 @@ func FuzzConfig(f *testing.F) {
 	f.Add("apis:\n  - {id: a, type: REST, account: '111122223333', region: us-east-1, stages: [{name: p}], routes: [{method: GET, path: /, integration: {type: MOCK}}]}\n")
 	f.Add(strings.NewReplacer("AUTH", "NONE", "FORMAT", "$context.requestId", "BACKEND", "http://x").Replace(socketConfig))
 	f.Add("a: &a [*a]")
-	f.Fuzz(func(t *testing.T, text string) {
-		if strings.Contains(text, "openapi") || strings.Contains(text, "policy") || strings.Contains(text, "policies") || strings.Contains(text, "models") || strings.Contains(text, "scps") || strings.Contains(text, "boundary") {
-			return // may name files of this machine
+	f.Add(strings.NewReplacer("BACKEND", "http://x", "SIZE", "4000").Replace(cacheConfig))
+	f.Add(strings.ReplaceAll(privateConfig, "BACKEND", "http://x"))
+	f.Add(strings.ReplaceAll(restAPI(transformConfig, stagesProd), "BACKEND", "http://x"))
+	f.Add(strings.ReplaceAll(benchConfig, "BACKEND", "http://x"))
+	f.Add(timedConfig)
+	files, err := filepath.Glob("testdata/config/*.yaml")
+	if err != nil || len(files) == 0 {
+		f.Fatal(err, "there are no configurations in testdata/config")
+	}
+	for _, name := range files {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
 		}
-		c, err := gateway.Parse("x", []byte(text), func(string) string { return "" })
+		f.Add(string(text))
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if strings.Contains(text, "..") || strings.Contains(text, "/dev") {
+			return // may name a file of this machine that never ends
+		}
+		c, err := gateway.Parse("no such folder/x", []byte(text), func(string) string { return "" })
 		if err != nil {
 			return
 		}
@@ -127,4 +143,19 @@ func FuzzConfig(f *testing.F) {
 			t.Errorf("checked, but not made: %v", err)
 		}
 	})
+}
+
+// TestConfigurationsOfTheFuzzer: what the fuzzer begins with is good, so that it
+// reaches what is behind the checks.
+func TestConfigurationsOfTheFuzzer(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"http.yaml", "rest.yaml"} {
+		c, err := gateway.Load("testdata/config/"+name, func(string) string { return "" })
+		if err == nil {
+			_, err = gateway.New(c, gateway.Options{})
+		}
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }

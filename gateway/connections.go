@@ -12,10 +12,17 @@ import (
 	"github.com/gatehouse-project/gatehouse/iam"
 )
 
+// gone is the answer for a connection that has ended, or that never was: the error
+// type and no body, by which the SDKs know GoneException.
+func gone() *refusal {
+	return &refusal{kind: "RESOURCE_NOT_FOUND", status: http.StatusGone, errorType: "GoneException", empty: true}
+}
+
 // manageConnection answers POST, GET and DELETE of @connections/ID, which always
 // ask for IAM and execute-api:ManageConnections.
 func (c *call) manageConnection() *refusal {
 	c.route = &route{key: "@connections", path: "/@connections", auth: iam.AuthIAM}
+	c.connection = unescape(strings.TrimPrefix(c.raw, "/@connections/"))
 	c.info("Extended Request Id: ", c.extended)
 	if f := c.authenticate(); f != nil {
 		return f
@@ -23,10 +30,9 @@ func (c *call) manageConnection() *refusal {
 	if f := c.decide("execute-api:ManageConnections", c.resource(), &c.who.Policies); f != nil {
 		return f
 	}
-	id := unescape(strings.TrimPrefix(c.raw, "/@connections/"))
-	k := c.g.sockets.get(id, c.api, c.stage)
+	k := c.g.sockets.get(c.connection, c.api, c.stage)
 	if k == nil {
-		return &refusal{kind: "RESOURCE_NOT_FOUND", status: http.StatusGone, errorType: "GoneException"}
+		return gone()
 	}
 	h := c.w.Header()
 	switch c.r.Method {
@@ -36,8 +42,8 @@ func (c *call) manageConnection() *refusal {
 		}
 		ctx, cancel := context.WithTimeout(c.r.Context(), 10*time.Second)
 		defer cancel()
-		if err := k.conn.Write(ctx, websocket.MessageText, c.body); err != nil {
-			return &refusal{kind: "RESOURCE_NOT_FOUND", status: http.StatusGone, errorType: "GoneException"}
+		if err := k.write(ctx, c.body); err != nil {
+			return gone()
 		}
 		k.touch(c.g.now())
 		c.identify(h)

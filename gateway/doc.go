@@ -3,10 +3,11 @@
 // as API Gateway does.
 //
 // A call goes through the same steps in the same order as in AWS: host and stage,
-// route, an explicit Deny of the resource policy before a Lambda authorizer is
-// asked, authentication, policies, API key, throttle, quota, validation of the
-// request, integration. What stops it answers with the status, the body and the
-// headers that API Gateway would send.
+// route, the policy of the VPC endpoint, an explicit Deny of the resource policy
+// before a Lambda authorizer is asked, authentication, policies, API key, throttle,
+// quota, validation of the request, the stage's cache, mapping templates,
+// integration. What stops it answers with the status, the body and the headers that
+// API Gateway would send.
 //
 // Every decision is made by package iam over signatures that package sigv4 has
 // verified. Nothing is allowed by default, and an error on the way to a decision

@@ -19,8 +19,12 @@ import (
 // proxyToFunction posts the Lambda event to a function endpoint and answers its
 // result.
 func (c *call) proxyToFunction() *refusal {
-	uri := c.route.uri.expand(c.value)
 	v2 := c.api.kind == transaction.HTTP && c.route.Integration.PayloadVersion != "1.0"
+	if hit := c.cached; hit != nil {
+		c.hit(hit)
+		return c.answerFunction(hit.body, v2)
+	}
+	uri := c.route.uri.expand(c.value)
 	var event []byte
 	if v2 {
 		event = encode(c.eventV2())
@@ -31,7 +35,13 @@ func (c *call) proxyToFunction() *refusal {
 	if f != nil {
 		return f
 	}
-	out, err := readFunctionResult(result.body, v2)
+	c.keep(result.status, http.Header{"Content-Type": {"application/json"}}, result.body)
+	return c.answerFunction(result.body, v2)
+}
+
+// answerFunction answers the proxy response that a function gave.
+func (c *call) answerFunction(result []byte, v2 bool) *refusal {
+	out, err := readFunctionResult(result, v2)
 	if err != nil {
 		c.integration.err = "Malformed Lambda proxy response"
 		return c.misconfigured(http.StatusBadGateway, "Execution failed due to configuration error: Malformed Lambda proxy response")

@@ -20,7 +20,8 @@ import (
 
 // Options are what a Gateway needs beside its configuration.
 type Options struct {
-	// Credentials find who signs calls; those of the configuration if nil.
+	// Credentials find who signs with a key that the configuration does not have;
+	// nil: nobody.
 	Credentials CredentialStore
 	// Logs gives the writer of an account's and region's log events; nil: nothing
 	// is logged. It is called once for each API.
@@ -59,12 +60,10 @@ func New(c *Config, o Options) (*Gateway, error) {
 		return nil, err
 	}
 	g := &Gateway{
-		prepared: p, limits: c.Limits, skew: c.ClockSkew, credentials: o.Credentials, transport: o.Transport, now: o.Now, log: o.Log,
+		prepared: p, limits: c.Limits, skew: c.ClockSkew, transport: o.Transport, now: o.Now, log: o.Log,
 		writers: map[*api]LogWriter{}, streams: map[*stage][]string{}, verifiers: map[string]*sigv4.Verifier{}, sockets: newSockets(),
 	}
-	if g.credentials == nil {
-		g.credentials = principals(p.principals)
-	}
+	g.credentials = principals{p.principals, o.Credentials}
 	if g.now == nil {
 		g.now = time.Now
 	}

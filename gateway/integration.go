@@ -14,7 +14,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/gatehouse-project/gatehouse/transaction"
+	"github.com/gatehouse-project/gatehouse/velocity"
 )
 
 // mockAnswer is what a MOCK integration answers.
@@ -36,8 +39,19 @@ func (rt *route) compileIntegration(path string, kind transaction.APIType) error
 	if i.Timeout > 0 {
 		rt.timeout = i.Timeout
 	}
+	if kind != transaction.REST || i.Type == "HTTP_PROXY" || i.Type == "AWS_PROXY" {
+		switch {
+		case i.Type == "HTTP" || i.Type == "AWS":
+			return at(path+".type", "only REST APIs have mapping templates here: %s is one of theirs", i.Type)
+		case len(i.RequestTemplates)+len(i.IntegrationResponses) > 0, i.PassthroughBehavior != "", i.ContentHandling != "":
+			return at(path, "mapping templates, passthrough behavior and content handling are of integrations of type HTTP, AWS and MOCK of a REST API")
+		}
+	}
+	if kind != transaction.REST && (len(i.CacheKeyParameters) > 0 || i.CacheNamespace != "") {
+		return at(path+".cache_key_parameters", "only REST APIs have a cache")
+	}
 	switch i.Type {
-	case "HTTP_PROXY", "AWS_PROXY":
+	case "HTTP_PROXY", "AWS_PROXY", "HTTP", "AWS":
 		rt.uri = uriTemplate(i.URI)
 		probe := rt.uri.expand(func(part) string { return "x" })
 		if err := checkURL(path+".uri", probe); err != nil {
@@ -60,11 +74,22 @@ func (rt *route) compileIntegration(path string, kind transaction.APIType) error
 		if kind == transaction.HTTP {
 			return at(path+".type", "HTTP APIs have no MOCK integrations")
 		}
-		return rt.compileMock(path)
+		if len(i.RequestTemplates)+len(i.IntegrationResponses) == 0 {
+			return rt.compileMock(path)
+		}
+		if len(i.Responses) > 0 || i.Status != 0 {
+			return at(path+".responses", "does not go with request_templates and integration_responses: the template chooses the status")
+		}
+		return rt.compileTransformation(path)
 	case "":
-		return at(path+".type", "is missing: HTTP_PROXY, AWS_PROXY or MOCK")
+		return at(path+".type", "is missing: HTTP_PROXY, AWS_PROXY, HTTP, AWS or MOCK")
 	default:
-		return at(path+".type", "%q is none of HTTP_PROXY, AWS_PROXY, MOCK", clip(i.Type))
+		return at(path+".type", "%q is none of HTTP_PROXY, AWS_PROXY, HTTP, AWS, MOCK", clip(i.Type))
+	}
+	if i.Type == "HTTP" || i.Type == "AWS" {
+		if err := rt.compileTransformation(path); err != nil {
+			return err
+		}
 	}
 	if i.Method != "" && !methodPattern.MatchString(i.Method) {
 		return at(path+".method", "%q is not an HTTP method or ANY", clip(i.Method))
@@ -129,6 +154,15 @@ func readMapping(target, source string) (mapping, bool) {
 		m.value = template{{kind: stageVariable, name: name}, {}}
 		return m, true
 	}
+	if source == "method.request.body" {
+		m.value = template{{kind: bodyVariable}, {}}
+		return m, true
+	}
+	if path, ok := strings.CutPrefix(source, "method.request.body."); ok {
+		p, err := velocity.ParsePath(path)
+		m.value = template{{kind: bodyVariable, path: p}, {}}
+		return m, err == nil
+	}
 	return mapping{}, false
 }
 
@@ -160,9 +194,14 @@ func (rt *route) compileMock(path string) error {
 func (c *call) integrate() *refusal {
 	switch c.route.Integration.Type {
 	case "MOCK":
+		if c.route.transformation != nil {
+			return c.mockTransformed()
+		}
 		return c.mock()
 	case "AWS_PROXY":
 		return c.proxyToFunction()
+	case "HTTP", "AWS":
+		return c.transform()
 	default:
 		return c.proxyToHTTP()
 	}
@@ -247,6 +286,10 @@ func release(b *bytes.Buffer) {
 
 // proxyToHTTP calls an HTTP endpoint with the request as it came.
 func (c *call) proxyToHTTP() *refusal {
+	if hit := c.cached; hit != nil {
+		c.hit(hit)
+		return c.answerProxied(hit.status, hit.header, hit.body)
+	}
 	u, err := c.endpoint()
 	if err != nil {
 		c.integration.err = "Invalid endpoint address"
@@ -262,11 +305,7 @@ func (c *call) proxyToHTTP() *refusal {
 	if m := c.route.Integration.Method; m != "" && m != methodAny {
 		out.Method = m
 	}
-	if len(c.body) > 0 {
-		out.Body, out.ContentLength = io.NopCloser(bytes.NewReader(c.body)), int64(len(c.body))
-		body := c.body
-		out.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
-	}
+	setBody(out, c.body)
 	out = out.WithContext(ctx)
 	c.mapParameters(out)
 	if _, ok := header["User-Agent"]; !ok {
@@ -276,33 +315,20 @@ func (c *call) proxyToHTTP() *refusal {
 	if c.logs() {
 		c.traceRequest(u.String(), header, c.body)
 	}
-	began := c.g.now()
-	c.integration.called = true
-	resp, err := c.g.transport.RoundTrip(out)
-	if err != nil {
-		c.integration.latency = c.g.now().Sub(began)
-		return c.failure(err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	limit := c.g.limits.payload()
 	b := buffers.Get().(*bytes.Buffer)
 	defer release(b)
-	if resp.ContentLength > limit {
-		return c.failure(errTooLarge)
+	status, answered, f := c.fetch(out, c.g.limits.payload(), b)
+	if f != nil {
+		return f
 	}
-	n, err := b.ReadFrom(io.LimitReader(resp.Body, limit+1))
-	c.integration.latency = c.g.now().Sub(began)
-	switch {
-	case err != nil:
-		return c.failure(err)
-	case n > limit:
-		return c.failure(errTooLarge)
-	}
-	c.integration.status = resp.StatusCode
-	c.integration.requestID = resp.Header.Get("X-Amzn-Requestid")
-	c.traceResponse(resp.StatusCode, resp.Header, b.Bytes())
+	c.keep(status, answered, b.Bytes())
+	return c.answerProxied(status, answered, b.Bytes())
+}
+
+// answerProxied answers what an HTTP endpoint answered.
+func (c *call) answerProxied(status int, header http.Header, body []byte) *refusal {
 	h := c.w.Header()
-	copyResponseHeader(h, resp.Header, c.api.kind == transaction.REST)
+	copyResponseHeader(h, header, c.api.kind == transaction.REST)
 	if len(h["Content-Type"]) == 0 {
 		// net/http would guess one; API Gateway does not.
 		h["Content-Type"] = nil
@@ -310,7 +336,46 @@ func (c *call) proxyToHTTP() *refusal {
 			h["Content-Type"] = []string{"application/json"}
 		}
 	}
-	return c.answer(resp.StatusCode, b.Bytes())
+	return c.answer(status, body)
+}
+
+// setBody gives a request a body that can be sent again.
+func setBody(out *http.Request, body []byte) {
+	if len(body) == 0 {
+		return
+	}
+	out.Body, out.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	out.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+}
+
+// fetch sends a request to an endpoint and reads the answer's body into b.
+func (c *call) fetch(out *http.Request, limit int64, b *bytes.Buffer) (int, http.Header, *refusal) {
+	began := c.g.now()
+	c.integration.called = true
+	resp, err := c.g.transport.RoundTrip(out)
+	if err != nil {
+		c.integration.latency = c.g.now().Sub(began)
+		return 0, nil, c.failure(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.ContentLength > limit {
+		return 0, nil, c.failure(errTooLarge)
+	}
+	n, err := b.ReadFrom(io.LimitReader(resp.Body, limit+1))
+	c.integration.latency = c.g.now().Sub(began)
+	switch {
+	case err != nil:
+		return 0, nil, c.failure(err)
+	case n > limit:
+		return 0, nil, c.failure(errTooLarge)
+	}
+	c.integration.status = resp.StatusCode
+	c.integration.requestID = resp.Header.Get("X-Amzn-Requestid")
+	if c.integration.requestID == "" && c.route.Integration.Type == "AWS" {
+		c.integration.requestID = uuid.NewString()
+	}
+	c.traceResponse(resp.StatusCode, resp.Header, b.Bytes())
+	return resp.StatusCode, resp.Header, nil
 }
 
 // endpoint is the address that the call goes to: the template with its parameters,

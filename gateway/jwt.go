@@ -73,7 +73,7 @@ func (z *authorizer) compileJWT(path string) error {
 }
 
 func (v *jwtVerifier) start(g *Gateway) {
-	v.client = &http.Client{Transport: g.transport, Timeout: 10 * time.Second}
+	v.client = &http.Client{Transport: boundedTransport{g.transport}, Timeout: issuerTimeout}
 	v.now = g.now
 }
 
@@ -99,14 +99,23 @@ func (v *jwtVerifier) ready() (*oidc.IDTokenVerifier, error) {
 	case v.keys != nil:
 		v.verifier = oidc.NewVerifier(v.issuer, &oidc.StaticKeySet{PublicKeys: v.keys}, config)
 	case v.jwksURL != "":
-		v.verifier = oidc.NewVerifier(v.issuer, oidc.NewRemoteKeySet(ctx, v.jwksURL), config)
+		v.verifier = oidc.NewVerifier(v.issuer, &keySet{url: v.jwksURL, client: v.client, now: v.now}, config)
 	default:
 		p, err := oidc.NewProvider(ctx, v.issuer)
+		var found struct {
+			URL string `json:"jwks_uri"`
+		}
+		if err == nil {
+			err = p.Claims(&found)
+		}
+		if err == nil {
+			err = checkURL("jwks_uri", found.URL)
+		}
 		if err != nil {
 			v.failure, v.retry = fmt.Errorf("finding the keys of %s: %w", v.issuer, err), v.now().Add(retryDiscovery)
 			return nil, v.failure
 		}
-		v.verifier = p.VerifierContext(ctx, config)
+		v.verifier = oidc.NewVerifier(v.issuer, &keySet{url: found.URL, client: v.client, now: v.now}, config)
 	}
 	return v.verifier, nil
 }

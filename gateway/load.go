@@ -210,6 +210,9 @@ func strict(n *yaml.Node, t reflect.Type, path string) *strictError {
 				elem = t.Elem()
 			} else {
 				f, names := fieldOf(t, key.Value)
+				if f == nil && notSimulated[key.Value] != "" {
+					return &strictError{at(path, "%s is not simulated here", notSimulated[key.Value]), key}
+				}
 				if f == nil {
 					e := at(path, "unknown setting %q", key.Value)
 					e.Hint = "known here: " + strings.Join(names, ", ")
@@ -241,11 +244,27 @@ func strict(n *yaml.Node, t reflect.Type, path string) *strictError {
 	return nil
 }
 
+// notSimulated are settings of API Gateway that whoever copies them from there must
+// be told about.
+var notSimulated = map[string]string{
+	"canary": "a canary release", "canary_settings": "a canary release",
+	"vpc_link": "a VPC link", "connection_id": "a VPC link", "connection_type": "a VPC link",
+	"web_acl": "a WAF web ACL", "web_acl_arn": "a WAF web ACL", "mutual_tls": "mutual TLS",
+}
+
 func fieldOf(t reflect.Type, key string) (*reflect.StructField, []string) {
 	names := make([]string, 0, t.NumField())
 	for f := range t.Fields() {
 		name := f.Tag.Get("yaml")
 		if name == "" {
+			continue
+		}
+		if name == ",inline" {
+			inner, more := fieldOf(f.Type, key)
+			if inner != nil {
+				return inner, nil
+			}
+			names = append(names, more...)
 			continue
 		}
 		if name == key {

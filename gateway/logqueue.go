@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -17,7 +18,7 @@ type LogBatch struct {
 }
 
 // BatchWriter writes log events where they stay. It may wait; an error means that
-// the batch was not written.
+// the batch was not written, and a *LossError that a part of it was not.
 type BatchWriter interface {
 	WriteBatch(ctx context.Context, b *LogBatch) error
 }
@@ -123,26 +124,28 @@ func (q *LogQueue) Dropped() uint64 {
 // flushEvery is how long events are gathered before they are written.
 const flushEvery = 200 * time.Millisecond
 
-// drainTimeout bounds how long the last events are written after a stop.
+// drainTimeout bounds how long events are written after a stop.
 const drainTimeout = 10 * time.Second
 
 // Run writes what comes until ctx is done, and then what is left.
 func (q *LogQueue) Run(ctx context.Context) error {
+	// A stop does not break off a batch that is being written.
+	writing, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(drainTimeout, cancel) })()
 	tick := time.NewTicker(flushEvery)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
-			defer cancel()
-			q.flush(last)
+			q.flush(writing)
 			q.tell()
 			return nil
 		case <-tick.C:
 		}
 		select {
 		case <-q.wake:
-			q.flush(ctx)
+			q.flush(writing)
 			q.tell()
 		default:
 		}
@@ -159,18 +162,22 @@ func (q *LogQueue) flush(ctx context.Context) {
 	for _, k := range order {
 		b := batches[k]
 		err := q.to.WriteBatch(ctx, b)
+		lost := 0
+		if err != nil {
+			lost = len(b.Events)
+			if part, ok := errors.AsType[*LossError](err); ok {
+				lost = min(lost, part.Lost)
+			}
+		}
 		q.mu.Lock()
 		for i := range b.Events {
 			q.size -= len(b.Events[i].Message) + eventOverhead
 		}
-		if err != nil {
-			q.drop(len(b.Events))
-		} else {
-			q.writtenTotal.Add(float64(len(b.Events)))
-		}
+		q.drop(lost)
+		q.writtenTotal.Add(float64(len(b.Events) - lost))
 		q.mu.Unlock()
 		if err != nil {
-			q.log.Error("cannot write log events", "group", b.Group, "events", len(b.Events), "error", err)
+			q.log.Error("cannot write log events", "group", b.Group, "events", lost, "error", err)
 		}
 	}
 }

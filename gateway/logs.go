@@ -109,6 +109,9 @@ func (c *call) masker() (mask *strings.Replacer, longest int) {
 		for _, v := range c.identity {
 			add(v)
 		}
+		if c.apiKey != nil {
+			add(c.apiKey.value)
+		}
 		if pairs != nil {
 			c.secrets.mask = strings.NewReplacer(pairs...)
 		}

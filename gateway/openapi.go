@@ -4,12 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"sort"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
 
@@ -36,6 +33,7 @@ const (
 	extensionKeySource    = extension + "api-key-source"
 	extensionBinary       = extension + "binary-media-types"
 	extensionExport       = extension + "importexport-version"
+	extensionEndpoint     = extension + "endpoint-configuration"
 )
 
 // FromOpenAPI makes the configuration of one API from an OpenAPI 3 export of API
@@ -168,6 +166,7 @@ func (a *API) take(doc *openapi3.T) error {
 	if a.Policy == nil && read(extensionPolicy, &policy) {
 		a.Policy = &PolicyText{JSON: policy}
 	}
+	errs = append(errs, a.takeEndpoint(doc))
 	read(extensionResponses, &responses)
 	for name, r := range responses {
 		if _, there := a.GatewayResponses[name]; there {
@@ -364,107 +363,4 @@ func (m *importer) takeOperation(method, path string, item *openapi3.PathItem, o
 	}
 	m.Routes = append(m.Routes, r)
 	return nil
-}
-
-// importedIntegration is an x-amazon-apigateway-integration.
-type importedIntegration struct {
-	Ref               string                      `json:"$ref"`
-	Type              string                      `json:"type"`
-	HTTPMethod        string                      `json:"httpMethod"`
-	URI               string                      `json:"uri"`
-	PayloadVersion    string                      `json:"payloadFormatVersion"`
-	TimeoutMillis     int64                       `json:"timeoutInMillis"`
-	RequestParameters map[string]string           `json:"requestParameters"`
-	Responses         map[string]importedResponse `json:"responses"`
-}
-
-func (m *importer) setIntegration(r *Route, op *openapi3.Operation) error {
-	var in importedIntegration
-	ok, err := into(op.Extensions, extensionIntegration, &in)
-	if err != nil {
-		return err
-	}
-	if !ok {
-		return errors.New("has no " + extensionIntegration)
-	}
-	if in.Ref != "" {
-		name := in.Ref[strings.LastIndexByte(in.Ref, '/')+1:]
-		raw, there := m.integrations[name]
-		if !there {
-			return fmt.Errorf("the document has no integration %q", clip(name))
-		}
-		if err := json.Unmarshal(raw, &in); err != nil {
-			return fmt.Errorf("the integration %s: %w", clip(name), err)
-		}
-	}
-	if in.TimeoutMillis < 0 || in.TimeoutMillis > maxTimeout.Milliseconds() {
-		return fmt.Errorf("timeoutInMillis: %d is not a timeout", in.TimeoutMillis)
-	}
-	r.Integration = Integration{Type: strings.ToUpper(in.Type), Timeout: time.Duration(in.TimeoutMillis) * time.Millisecond}
-	switch r.Integration.Type {
-	case "HTTP_PROXY":
-		r.Integration.URI, r.Integration.Method, r.Integration.RequestParameters = in.URI, strings.ToUpper(in.HTTPMethod), proxyParameters(in.RequestParameters)
-	case "AWS_PROXY":
-		r.Integration.PayloadVersion = in.PayloadVersion
-		r.Integration.URI, err = m.function(in.URI)
-	case "MOCK":
-		r.Integration.Responses = map[string]MockResponse{}
-		for _, from := range in.Responses {
-			g, err := (&importedResponse{StatusCode: from.StatusCode}).convert()
-			if err != nil {
-				return err
-			}
-			out := MockResponse{Headers: map[string]string{}}
-			for target, source := range from.ResponseParameters {
-				if name, ok := strings.CutPrefix(target, "method.response.header."); ok && validHeader(name, "") {
-					if value, ok := constant(source); ok {
-						out.Headers[name] = value
-					}
-				}
-			}
-			if _, body, ok := pickTemplate(from.ResponseTemplates, ""); ok {
-				out.Body = body
-			}
-			r.Integration.Responses[strconv.Itoa(orDefault(g.Status, http.StatusOK))] = out
-		}
-	default:
-		return fmt.Errorf("an integration of type %q is not supported: http_proxy, aws_proxy and mock are", clip(in.Type))
-	}
-	return err
-}
-
-// proxyParameters leaves out mappings that other types of integration have, such
-// as overwrite: of HTTP APIs.
-func proxyParameters(in map[string]string) map[string]string {
-	var out map[string]string
-	for target, source := range in {
-		if !strings.HasPrefix(target, "integration.request.") {
-			continue
-		}
-		if out == nil {
-			out = map[string]string{}
-		}
-		out[target] = source
-	}
-	return out
-}
-
-// function is the HTTP endpoint of a Lambda function, by the URI that API Gateway
-// has for it.
-func (m *importer) function(uri string) (string, error) {
-	if strings.HasPrefix(uri, "http://") || strings.HasPrefix(uri, "https://") {
-		return uri, nil
-	}
-	arn := uri
-	if _, rest, ok := strings.Cut(arn, "/functions/"); ok {
-		arn = rest
-	}
-	arn = strings.TrimSuffix(arn, "/invocations")
-	_, name, _ := strings.Cut(arn, ":function:")
-	for _, key := range []string{arn, name} {
-		if u := m.Functions[key]; u != "" && key != "" {
-			return u, nil
-		}
-	}
-	return "", fmt.Errorf("the Lambda function %q has no HTTP endpoint: give one under functions", clip(arn))
 }

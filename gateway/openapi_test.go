@@ -1,9 +1,11 @@
 package gateway_test
 
 import (
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -81,6 +83,37 @@ func TestImportREST(t *testing.T) {
 	}
 }
 
+func TestImportTransformations(t *testing.T) {
+	t.Parallel()
+	w := importWorld(t, "things.json")
+	w.backend.mux.HandleFunc("/thing", func(rw http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("X-Id") == "0" {
+			rw.WriteHeader(http.StatusTeapot)
+		}
+		_, _ = io.WriteString(rw, `{"kind":"thing"}`)
+	})
+	w.backend.mux.HandleFunc("/order", func(rw http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		if string(body) == `"none"` {
+			rw.Header().Set("X-Amz-Function-Error", "Unhandled")
+			body = []byte(`{"errorMessage":"order not found"}`)
+		}
+		_, _ = rw.Write(body)
+	})
+	w.call("GET", "/prod/things/7", "").wants(t, 200, "", `{"kind": "thing"}`)
+	if got, body := w.backend.last(t); got.Method != http.MethodPost || got.Header.Get("X-Id") != "7" || body != `{"id": "7"}` {
+		t.Errorf("%v %s", got, body)
+	}
+	w.call("GET", "/prod/things/7", "", "Accept", "application/xml").wants(t, 200, "", `{"kind":"thing"}`)
+	w.call("GET", "/prod/things/0", "").wants(t, 400, "", `{"kind":"thing"}`)
+	w.call("POST", "/prod/things/7", `{"order":{"a":1}}`).wants(t, 201, "", `{"a":1}`)
+	w.call("POST", "/prod/things/7", `{"order":"none"}`).wants(t, 404, "", `{"message": "order not found"}`)
+	w.call("POST", "/prod/things/7", `x`, "Content-Type", "text/plain").wants(t, 415, "UnsupportedMediaTypeException", `{"message": "Unsupported Media Type"}`)
+	if r := w.call("OPTIONS", "/prod/things/7", ""); r.status != 204 || r.header.Get("Access-Control-Allow-Origin") != "*" {
+		t.Errorf("%+v", r)
+	}
+}
+
 func TestImportHTTP(t *testing.T) {
 	t.Parallel()
 	w := importWorld(t, "catalog.yaml")
@@ -106,7 +139,11 @@ func TestImportRefusesWhatItDoesNotUnderstand(t *testing.T) {
 		"two ways":              {`{"token": []}`, `{"token": [], "sigv4": []}`, "more than one way"},
 		"contradiction":         {`{"type": "AWS_IAM"}`, `{"type": "NONE"}`, "x-amazon-apigateway-auth"},
 		"unknown function":      {`function:order/`, `function:else/`, "functions"},
-		"unknown integration":   {`"type": "aws_proxy"`, `"type": "aws"`, "not supported"},
+		"unknown integration":   {`"type": "aws_proxy"`, `"type": "kafka"`, "not supported"},
+		"an AWS service":        {`"type": "aws_proxy", "httpMethod": "POST", "uri": "arn:aws:apigateway:eu-west-1:lambda:path/2015-03-31/functions/arn:aws:lambda:eu-west-1:548754742764:function:order/invocations"`, `"type": "aws", "httpMethod": "POST", "uri": "arn:aws:apigateway:eu-west-1:sqs:path/1/queue"`, "the AWS service"},
+		"VPC link":              {`"type": "aws_proxy"`, `"connectionType": "VPC_LINK", "connectionId": "l", "type": "http_proxy"`, "VPC link is not simulated"},
+		"template":              {`{\"statusCode\": 204}`, `#if($x`, "#if without )"},
+		"private, no policy":    {`"x-amazon-apigateway-policy"`, `"x-amazon-apigateway-endpoint-configuration": {"types": ["PRIVATE"]}, "x-policy"`, "a private API needs a resource policy"},
 		"unknown authorizer":    {`{"type": "token"`, `{"type": "magic"`, "MAGIC"},
 		"broken policy":         {`"Effect": "Allow", "Principal"`, `"Effect": "allow", "Principal"`, "policy"},
 		"swagger":               {`"openapi": "3.0.1"`, `"openapi": "2.0"`, "oas30"},
@@ -125,11 +162,15 @@ func TestImportRefusesWhatItDoesNotUnderstand(t *testing.T) {
 	}
 }
 
+// httpPath are paths of which a test can make a request.
+var httpPath = regexp.MustCompile(`^/[A-Za-z0-9/]*$`)
+
 // FuzzImport feeds the import what it likes. A document either is an error or a
 // gateway in which every operation that asks for security is protected.
 func FuzzImport(f *testing.F) {
 	f.Add(export(f, "orders.json", "http://x"))
 	f.Add(export(f, "catalog.yaml", "http://x"))
+	f.Add(export(f, "things.json", "http://x"))
 	f.Add([]byte(`{"openapi":"3.0.1","info":{"title":"a","version":"1"},"paths":{"/a":{"get":{"security":[{"x":[]}]}}}}`))
 	f.Add([]byte("openapi: 3.0.1\npaths: {/a: &a {get: *a}}"))
 	functions := map[string]string{"order": "http://x/", "token": "http://x/", "pets": "http://x/"}
@@ -148,5 +189,10 @@ func FuzzImport(f *testing.F) {
 			}
 		}
 		g.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodDelete, "/prod/nowhere/at/all", nil))
+		for _, r := range c.APIs[0].Routes {
+			if r.Integration.Type == "MOCK" && r.Method != "" && r.Method != "ANY" && httpPath.MatchString(r.Path) {
+				g.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(r.Method, "/"+c.APIs[0].Stages[0].Name+r.Path, strings.NewReader(`{"a":1}`)))
+			}
+		}
 	})
 }

@@ -30,14 +30,21 @@ type CredentialStore interface {
 	Lookup(accessKeyID string) (*Principal, error)
 }
 
-// principals are the credentials of a configuration.
-type principals map[string]*Principal
+// principals are the credentials of a configuration, and beside them those of
+// another store, which may be nil.
+type principals struct {
+	own    map[string]*Principal
+	others CredentialStore
+}
 
-var _ CredentialStore = principals(nil)
+var _ CredentialStore = principals{}
 
 // Lookup returns the principal of a key.
 func (p principals) Lookup(accessKeyID string) (*Principal, error) {
-	return p[accessKeyID], nil
+	if own := p.own[accessKeyID]; own != nil || p.others == nil {
+		return own, nil
+	}
+	return p.others.Lookup(accessKeyID)
 }
 
 func (k *Credential) compile(path string) (*Principal, error) {

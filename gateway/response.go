@@ -27,6 +27,8 @@ type refusal struct {
 	unlogged bool
 	// plain is the message of an HTTP API where it is not that of its status.
 	plain string
+	// empty: there is no body.
+	empty bool
 	// validation is $context.error.validationErrorString.
 	validation string
 }
@@ -161,6 +163,10 @@ func (c *call) refuse(f *refusal) {
 			h.Set("Content-Type", kind)
 			body = contextTemplate(t).expand(c.value)
 		}
+	}
+	if f.empty {
+		body = ""
+		h.Del("Content-Type")
 	}
 	c.gatewayLines(f, status, body)
 	c.respond(status, []byte(body))

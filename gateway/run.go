@@ -44,7 +44,7 @@ func Run(ctx context.Context, c *Config, o RunOptions) (err error) {
 		if o.CloudWatch == nil {
 			return errors.New("the configuration logs to CloudWatch, and there is no client for it")
 		}
-		queue = NewLogQueue(NewCloudWatch(o.CloudWatch), c.Limits.Buffer, log, o.Registry)
+		queue = NewLogQueue(NewCloudWatch(o.CloudWatch, log), c.Limits.Buffer, log, o.Registry)
 	}
 	o.Logs = nil
 	if queue != nil {
@@ -54,12 +54,24 @@ func Run(ctx context.Context, c *Config, o RunOptions) (err error) {
 	if err != nil {
 		return err
 	}
+	var usage *usageState
+	if c.State != "" {
+		if usage, err = g.loadUsage(c.State); err != nil {
+			return err
+		}
+	}
 	s, err := Listen(ctx, c, g)
 	if err != nil {
 		return err
 	}
-	written := make(chan error, 1)
-	stopLog := func() {}
+	written, saved := make(chan error, 1), make(chan error, 1)
+	stopLog, stopUsage := func() {}, func() {}
+	if usage != nil {
+		// The counts outlive the calls, as the log does.
+		counts, stop := context.WithCancel(context.WithoutCancel(ctx))
+		stopUsage = stop
+		go func() { saved <- usage.Run(counts) }()
+	}
 	if queue != nil {
 		// The log outlives the calls: its last events are those of their ends.
 		logs, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -71,6 +83,10 @@ func Run(ctx context.Context, c *Config, o RunOptions) (err error) {
 	}
 	err = s.Run(ctx)
 	stopLog()
+	stopUsage()
+	if usage != nil {
+		err = errors.Join(err, <-saved)
+	}
 	if queue != nil {
 		err = errors.Join(err, <-written)
 	}

@@ -224,15 +224,21 @@ func TestTLS(t *testing.T) {
 		restAPI("      - {method: GET, path: /, integration: {type: MOCK}}\n", "    policy: {Version: '2012-10-17', Statement: [{Effect: Allow, Principal: '*', Action: 'execute-api:Invoke', Resource: '*', Condition: {Bool: {'aws:SecureTransport': 'true'}}}]}\n"+stagesProd))
 	pool := x509.NewCertPool()
 	pool.AddCert(must(x509.ParseCertificate(der)))
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}}
-	defer client.CloseIdleConnections()
-	resp, err := client.Get(strings.Replace(g.url, "http:", "https:", 1) + "/prod/")
-	if err != nil {
-		t.Fatal(err)
+	for _, version := range []int{1, 2} {
+		client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: version == 2}}
+		resp, err := client.Get(strings.Replace(g.url, "http:", "https:", 1) + "/prod/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != http.StatusOK || resp.ProtoMajor != version {
+			t.Errorf("HTTP/%d: %s %s", version, resp.Status, resp.Proto)
+		}
+		client.CloseIdleConnections()
 	}
-	defer func() { _ = resp.Body.Close() }()
-	if resp.StatusCode != http.StatusOK {
-		t.Error(resp.Status)
+	g.stop()
+	if err := g.wait(t); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -286,6 +292,9 @@ func (l *cloudWatchLogs) CreateLogGroup(_ context.Context, in *cloudwatchlogs.Cr
 }
 
 func (l *cloudWatchLogs) CreateLogStream(_ context.Context, in *cloudwatchlogs.CreateLogStreamInput, _ ...func(*cloudwatchlogs.Options)) (*cloudwatchlogs.CreateLogStreamOutput, error) {
+	if l.groups[*in.LogGroupName] == nil {
+		return nil, &types.ResourceNotFoundException{}
+	}
 	l.groups[*in.LogGroupName][*in.LogStreamName] = []types.InputLogEvent{}
 	return &cloudwatchlogs.CreateLogStreamOutput{}, nil
 }
@@ -298,7 +307,7 @@ func TestCloudWatchWriter(t *testing.T) {
 			t.Errorf("asked for %s in %s", account, region)
 		}
 		return aws, nil
-	})
+	}, nil)
 	b := &gateway.LogBatch{Account: "111122223333", Region: "us-east-1", Group: "g", Stream: "s"}
 	for i := range 12_000 {
 		b.Events = append(b.Events, gateway.LogEvent{Timestamp: int64(20_000 - i), Message: strings.Repeat("x", 200)})
@@ -315,7 +324,7 @@ func TestLogQueueNeverWaits(t *testing.T) {
 	t.Parallel()
 	aws := &cloudWatchLogs{groups: map[string]map[string][]types.InputLogEvent{}, blocked: make(chan struct{})}
 	var told bytes.Buffer
-	q := gateway.NewLogQueue(gateway.NewCloudWatch(func(string, string) (gateway.LogsAPI, error) { return aws, nil }), 10_000, slog.New(slog.NewTextHandler(&told, nil)), nil)
+	q := gateway.NewLogQueue(gateway.NewCloudWatch(func(string, string) (gateway.LogsAPI, error) { return aws, nil }, nil), 10_000, slog.New(slog.NewTextHandler(&told, nil)), nil)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- q.Run(ctx) }()
@@ -345,7 +354,7 @@ func TestLogQueueTellsOfFailures(t *testing.T) {
 	t.Parallel()
 	aws := &cloudWatchLogs{groups: map[string]map[string][]types.InputLogEvent{}}
 	aws.failing.Store(true)
-	q := gateway.NewLogQueue(gateway.NewCloudWatch(func(string, string) (gateway.LogsAPI, error) { return aws, nil }), 0, nil, nil)
+	q := gateway.NewLogQueue(gateway.NewCloudWatch(func(string, string) (gateway.LogsAPI, error) { return aws, nil }, nil), 0, nil, nil)
 	q.Writer("111122223333", "us-east-1").Put("g", "s", []gateway.LogEvent{{Timestamp: 1, Message: "x"}})
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -59,6 +60,7 @@ type socket struct {
 	mu     sync.Mutex
 	active time.Time
 	idle   *time.Timer
+	ended  bool // by the gateway
 }
 
 // socketEvent is what of a connection a call is.
@@ -127,7 +129,7 @@ func (s *sockets) closeAll(ctx context.Context) {
 		closing.Go(func() {
 			<-k.ready // the upgrade is being answered
 			if k.conn != nil {
-				_ = k.conn.Close(websocket.StatusGoingAway, "Going away")
+				k.end()
 			}
 		})
 	}
@@ -154,6 +156,29 @@ func (k *socket) touch(now time.Time) {
 	if k.idle != nil {
 		k.idle.Reset(idleSocket)
 	}
+}
+
+// end closes the connection because its time is over. The client is told, and the
+// reading side wakes.
+func (k *socket) end() {
+	k.mu.Lock()
+	k.ended = true
+	k.mu.Unlock()
+	_ = k.conn.Close(websocket.StatusGoingAway, "Going away")
+}
+
+// write sends a message in frames that are no larger than a client's may be.
+func (k *socket) write(ctx context.Context, message []byte) error {
+	w, err := k.conn.Writer(ctx, websocket.MessageText)
+	if err != nil {
+		return err
+	}
+	for chunk := range slices.Chunk(message, maxFrame) {
+		if _, err := w.Write(chunk); err != nil {
+			return err
+		}
+	}
+	return w.Close()
 }
 
 func (k *socket) lastActive() time.Time {
@@ -230,7 +255,7 @@ func (c *call) serveSocket() {
 		return
 	}
 	c.identify(c.w.Header())
-	conn, err := websocket.Accept(c.w, c.r, &websocket.AcceptOptions{
+	conn, err := websocket.Accept(frameWriter{c.w}, c.r, &websocket.AcceptOptions{
 		// API Gateway knows no origin policy; who may connect is for $connect to say.
 		InsecureSkipVerify: true,
 		Subprotocols:       subprotocols(c.w.Header()),
@@ -287,7 +312,11 @@ func (c *call) connect() *refusal {
 	if f := c.authorize(); f != nil {
 		return f
 	}
-	if !c.stage.bucket.allows(c.start) {
+	if c.route.APIKeyRequired {
+		if f := c.checkKey(""); f != nil {
+			return f
+		}
+	} else if !c.stage.bucket.allows(c.start) {
 		return refuse("THROTTLED")
 	}
 	status, header, _, f := c.callSocketIntegration(nil)
@@ -308,11 +337,11 @@ func (c *call) connect() *refusal {
 func (g *Gateway) readSocket(r *http.Request, k *socket, st *stage) {
 	// Last of all: a stop waits until $disconnect was called.
 	defer g.sockets.remove(k)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), maxSocket)
-	defer cancel()
+	ctx := context.WithoutCancel(r.Context())
 	k.mu.Lock()
-	k.idle = time.AfterFunc(idleSocket, func() { _ = k.conn.Close(websocket.StatusGoingAway, "Going away") })
+	k.idle = time.AfterFunc(idleSocket, k.end)
 	k.mu.Unlock()
+	life := time.AfterFunc(maxSocket, k.end)
 	code, reason := 1001, "Going away"
 	for {
 		kind, message, err := k.conn.Read(ctx)
@@ -323,7 +352,10 @@ func (g *Gateway) readSocket(r *http.Request, k *socket, st *stage) {
 				code, reason = int(closed.Code), closed.Reason
 			case errors.Is(err, websocket.ErrMessageTooBig):
 				code, reason = 1009, "Message too big"
-			case ctx.Err() == nil && !errors.Is(err, context.DeadlineExceeded):
+			case errors.Is(err, errFrameTooBig):
+				code, reason = 1009, "Frame too big"
+				_ = k.conn.Close(websocket.StatusMessageTooBig, reason)
+			case !k.wasEnded():
 				code, reason = 1006, "Connection closed abnormally"
 			}
 			break
@@ -332,6 +364,7 @@ func (g *Gateway) readSocket(r *http.Request, k *socket, st *stage) {
 		g.message(r, k, kind, message)
 	}
 	k.idle.Stop()
+	life.Stop()
 	_ = k.conn.CloseNow()
 	c := g.socketCall(r, k, st, "DISCONNECT")
 	c.socket.code, c.socket.reason = code, reason
@@ -381,7 +414,7 @@ func (g *Gateway) message(r *http.Request, k *socket, kind websocket.MessageType
 	reply := func(text string) {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
-		_ = k.conn.Write(ctx, websocket.MessageText, []byte(text)) // the reading side sees a broken connection
+		_ = k.write(ctx, []byte(text)) // the reading side sees a broken connection
 	}
 	trouble := func(text string) {
 		reply(`{"message": ` + quote(text) + `, "connectionId":` + quote(k.id) + `, "requestId":` + quote(c.id) + `}`)
@@ -402,6 +435,9 @@ func (g *Gateway) message(r *http.Request, k *socket, kind websocket.MessageType
 		c.socketStart()
 		c.info("WebSocket API [", k.api.ID, "] received message from client [Connection Id: ", k.id, "]. Message: [", logBody(message), "]")
 		status, _, body, f := c.callSocketIntegration(message)
+		if f == nil && c.route.replies() && len(body) > maxMessage {
+			f = c.misconfigured(http.StatusInternalServerError, "Execution failed due to configuration error: Integration response is larger than 131072 bytes")
+		}
 		switch {
 		case f != nil:
 			c.refusal, c.status = f, f.status
@@ -409,7 +445,7 @@ func (g *Gateway) message(r *http.Request, k *socket, kind websocket.MessageType
 			trouble("Internal server error")
 		default:
 			c.status = status
-			if len(body) > 0 && len(body) <= maxMessage {
+			if len(body) > 0 && c.route.replies() {
 				c.length = len(body)
 				reply(string(body))
 			}
@@ -419,9 +455,22 @@ func (g *Gateway) message(r *http.Request, k *socket, kind websocket.MessageType
 	c.writeLogs()
 }
 
+// replies reports whether the client is given what the route's integration answers.
+func (rt *route) replies() bool { return rt.RouteResponse == nil || *rt.RouteResponse }
+
+// wasEnded reports whether the gateway has ended the connection.
+func (k *socket) wasEnded() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.ended
+}
+
 // socketVariable is the value of a $context variable that only WebSocket APIs have.
 func (c *call) socketVariable(name string) string {
 	if c.socket == nil {
+		if name == "connectionId" {
+			return c.connection
+		}
 		return ""
 	}
 	k := c.socket.socket

@@ -2,6 +2,8 @@ package gateway
 
 import (
 	"strings"
+
+	"github.com/gatehouse-project/gatehouse/velocity"
 )
 
 // template is a text with variables in it.
@@ -12,6 +14,7 @@ type part struct {
 	literal string
 	kind    variableKind
 	name    string
+	path    *velocity.Path // of a bodyVariable; nil: the whole body
 }
 
 type variableKind uint8
@@ -46,7 +49,7 @@ func contextTemplate(text string) template {
 		}
 		name := strings.TrimRight(text[i+len(prefix):end], ".")
 		end = i + len(prefix) + len(name)
-		t = append(t, part{text[:i], kind, name})
+		t = append(t, part{literal: text[:i], kind: kind, name: name})
 		text = text[end:]
 	}
 }
@@ -75,9 +78,9 @@ func uriTemplate(text string) template {
 		stageName, known := strings.CutPrefix(name, "stageVariables.")
 		switch {
 		case isStage && known:
-			t = append(t, part{literal + before, stageVariable, stageName})
+			t = append(t, part{literal: literal + before, kind: stageVariable, name: stageName})
 		default:
-			t = append(t, part{literal + text[:i], pathVariable, strings.TrimSuffix(name, "+")})
+			t = append(t, part{literal: literal + text[:i], kind: pathVariable, name: strings.TrimSuffix(name, "+")})
 		}
 		literal, text = "", text[end+1:]
 	}
@@ -128,7 +131,14 @@ func (c *call) value(p part) string {
 	case headerVariable:
 		return c.header(p.name)
 	case bodyVariable:
-		return string(c.body)
+		if p.path == nil {
+			return string(c.body)
+		}
+		v, err := jsonText(p.path, c.body)
+		if err != nil {
+			return "" // a body that is no JSON has no fields
+		}
+		return v
 	case noVariable:
 	}
 	return ""

@@ -41,6 +41,7 @@ type apiKey struct {
 // keyPlan is one key's share of one usage plan, over all of the plan's stages.
 type keyPlan struct {
 	plan   *UsagePlan
+	keyID  string
 	bucket *bucket
 
 	mu   sync.Mutex
@@ -80,7 +81,8 @@ func (p *UsagePlan) compile(path string, into *prepared) error {
 			into.keys[k.Value] = key
 		}
 		key.disabled = key.disabled || k.Disabled
-		share := &keyPlan{plan: p}
+		share := &keyPlan{plan: p, keyID: k.ID}
+		into.shares = append(into.shares, share)
 		if p.Throttle != nil {
 			share.bucket = newBucket(p.Throttle)
 		}
@@ -146,17 +148,30 @@ func (c *call) checkUsage() *refusal {
 		c.info("Usage Plan check succeeded for API Key  and API Stage ", target)
 		return nil
 	}
+	if f := c.checkKey(masked); f != nil {
+		return f
+	}
 	method := c.r.Method + " " + c.route.path
-	key := c.g.keys[presented]
+	c.info("API Key ", masked, " authorized because method '", method, "' requires API Key and API Key is associated with a Usage Plan. Request will contribute to throttle or quota limits")
+	c.info("Usage Plan check succeeded for API Key ", masked, " and API Stage ", target)
+	return nil
+}
+
+// checkKey asks for the API key that the method needs, then the throttles, then the
+// quota. masked is the key as the log has it.
+func (c *call) checkKey(masked string) *refusal {
+	now, target := c.start, c.stage.target
+	key := c.g.keys[c.presentedKey()]
 	var share *keyPlan
 	if key != nil && !key.disabled {
 		share = key.plans[target]
 	}
 	if share == nil {
 		return refuse("INVALID_API_KEY").because(fmt.Sprintf(
-			"API Key %s not authorized because method '%s' requires API Key and API Key is not associated with a Usage Plan for API Stage %s: No API Key", masked, method, target))
+			"API Key %s not authorized because method '%s' requires API Key and API Key is not associated with a Usage Plan for API Stage %s: No API Key", masked, c.method(), target))
 	}
 	c.apiKey = key
+	c.secrets = nil // the key of an authorizer's answer is one more to hide
 	if !share.bucket.allows(now) {
 		return c.throttled(share.bucket, "Key throttle limit exceeded for RestApi")
 	}
@@ -169,9 +184,15 @@ func (c *call) checkUsage() *refusal {
 		f.silent = true
 		return f
 	}
-	c.info("API Key ", masked, " authorized because method '", method, "' requires API Key and API Key is associated with a Usage Plan. Request will contribute to throttle or quota limits")
-	c.info("Usage Plan check succeeded for API Key ", masked, " and API Stage ", target)
 	return nil
+}
+
+// method names the method as the log has it: the route key, of a WebSocket API.
+func (c *call) method() string {
+	if c.socket != nil {
+		return c.route.key
+	}
+	return c.r.Method + " " + c.route.path
 }
 
 func (c *call) throttled(b *bucket, what string) *refusal {
