@@ -1,6 +1,7 @@
 package awssim
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -23,8 +24,10 @@ type Account struct {
 	roles   map[string]*Role // by name
 	users   map[string]*User
 	regions map[string]*Region
-	optIn   map[string]string        // region opt status that differs from the table
-	managed map[string]iam.Attached  // managed policies by ARN
+	optIn   map[string]string         // region opt status that differs from the table
+	managed map[string]*managedPolicy // by ARN
+	groups  map[string]*Group
+	alias   string
 	oidc    map[string]*oidcProvider // by issuer
 	saml    map[string]*samlProvider // by ARN
 }
@@ -37,9 +40,14 @@ type Role struct {
 	// TrustPolicy is the trust policy as JSON. It stands in place of
 	// TrustedAccounts, TrustedPrincipals and ExternalID, which then are empty.
 	TrustPolicy string
-	// Policies are identity-based policies as JSON, beside Allow.
+	// Policies are inline policies as JSON, and Inline such policies by name, beside
+	// Allow.
 	Policies []string
-	// PermissionsBoundary is a policy as JSON; empty: none.
+	Inline   map[string]string
+	// ManagedPolicies are the ARNs of what AddPolicy made.
+	ManagedPolicies []string
+	// PermissionsBoundary is a policy as JSON, or the ARN of a managed one; empty:
+	// none.
 	PermissionsBoundary string
 	// Tags are the role's tags: aws:PrincipalTag of its sessions, under the tags
 	// of the session, and aws:ResourceTag where it is assumed.
@@ -60,6 +68,7 @@ type Role struct {
 
 	id       string // AROA…
 	arn      string
+	boundary string // ARN
 	policies *policies
 }
 
@@ -69,15 +78,23 @@ type User struct {
 	Path string // with both slashes; empty: "/"
 	// Allow are the actions that the user may call, with * and ?. Nil: nothing.
 	Allow []string
-	// Policies are identity-based policies as JSON, beside Allow.
+	// Policies are inline policies as JSON, and Inline such policies by name, beside
+	// Allow.
 	Policies []string
-	// PermissionsBoundary is a policy as JSON; empty: none.
+	Inline   map[string]string
+	// ManagedPolicies are the ARNs of what AddPolicy made.
+	ManagedPolicies []string
+	// Groups are the names of the user's groups.
+	Groups []string
+	// PermissionsBoundary is a policy as JSON, or the ARN of a managed one; empty:
+	// none.
 	PermissionsBoundary string
 	// Tags are the user's tags, aws:PrincipalTag.
 	Tags map[string]string
 
 	id       string // AIDA…
 	arn      string
+	boundary string // ARN
 	policies *policies
 }
 
@@ -100,7 +117,8 @@ func newAccount(s *Sim, id string) *Account {
 		users:   map[string]*User{},
 		regions: map[string]*Region{},
 		optIn:   map[string]string{},
-		managed: map[string]iam.Attached{},
+		managed: map[string]*managedPolicy{},
+		groups:  map[string]*Group{},
 		oidc:    map[string]*oidcProvider{},
 		saml:    map[string]*samlProvider{},
 	}
@@ -151,6 +169,8 @@ func (a *Account) AddRole(r Role) string {
 	r.Allow = slices.Clone(r.Allow)
 	r.Policies = slices.Clone(r.Policies)
 	r.Tags = maps.Clone(r.Tags)
+	r.ManagedPolicies = slices.Clone(r.ManagedPolicies)
+	r.boundary = a.boundaryARN(r.PermissionsBoundary, r.Name)
 	r.policies = compileRole(a.sim.partition, &r)
 	id := "AROA" + a.sim.randomID(upperAlnum, 17)
 	a.mu.Lock()
@@ -178,10 +198,10 @@ func (a *Account) AddUser(u User) string {
 	u.Allow = slices.Clone(u.Allow)
 	u.Policies = slices.Clone(u.Policies)
 	u.Tags = maps.Clone(u.Tags)
-	u.policies = &policies{
-		identity: compileIdentity(u.arn, u.Allow, u.Policies),
-		boundary: compileBoundary(u.arn, u.PermissionsBoundary),
-	}
+	u.ManagedPolicies, u.Groups = slices.Clone(u.ManagedPolicies), slices.Clone(u.Groups)
+	u.boundary = a.boundaryARN(u.PermissionsBoundary, u.Name)
+	u.policies = &policies{inline: inlinePolicies(u.arn, u.Allow, u.Policies, u.Inline)}
+	u.policies.identity = attachedOf(u.policies.inline)
 	id := "AIDA" + a.sim.randomID(upperAlnum, 17)
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -228,6 +248,23 @@ func (a *Account) Session(role, sessionName string, duration time.Duration) Cred
 		panic("awssim: account " + a.id + " has no role " + role)
 	}
 	return a.sim.issue(a, r, sessionName, duration).credentials()
+}
+
+// SetSession registers temporary credentials of a role that were made elsewhere,
+// limited by session policies. It panics if the role does not exist, for that is
+// a mistake in the world's set-up.
+func (a *Account) SetSession(role, sessionName string, given Credentials, sessionPolicies ...string) {
+	r := a.role(role)
+	if r == nil {
+		panic("awssim: account " + a.id + " has no role " + role)
+	}
+	c := a.sim.newSession(a, r, sessionName, 0)
+	c.AccessKeyID, c.SecretAccessKey, c.SessionToken, c.Expires = given.AccessKeyID, given.SecretAccessKey, given.SessionToken, given.Expiration
+	c.Policies = sessionPolicies
+	for i, text := range sessionPolicies {
+		c.session = append(c.session, mustCompile(iam.KindSession, c.Principal.ARN, fmt.Sprintf("session policy %d", i), text))
+	}
+	a.sim.addKey(c)
 }
 
 // SetRegionStatus overrides a region's opt status: ENABLED, ENABLING,

@@ -115,8 +115,8 @@ func TestRESTAPI(t *testing.T) {
 	wantError[*gwtypes.NotFoundException](t, err, "Invalid API identifier specified 111111111111:abc123")
 	_, err = client.GetRestApis(ctx(t), &apigateway.GetRestApisInput{Position: aws.String("junk")})
 	wantError[*gwtypes.BadRequestException](t, err, "Invalid position parameter specified")
-	_, err = client.GetDeployments(ctx(t), &apigateway.GetDeploymentsInput{RestApiId: id})
-	wantCode(t, err, "UnknownOperationException", "awssim does not know the operation apigateway GET /restapis/abc123/deployments")
+	_, err = client.GetSdkTypes(ctx(t), &apigateway.GetSdkTypesInput{})
+	wantCode(t, err, "UnknownOperationException", "awssim does not know the operation apigateway GET /sdktypes")
 	r.RemoveAPI(*id)
 	if apis := must[*apigateway.GetRestApisOutput](t)(client.GetRestApis(ctx(t), nil)); len(apis.Items) != 0 {
 		t.Error("a removed API is still listed")

@@ -25,6 +25,8 @@ type RESTAPI struct {
 	Resources   []Resource
 	Authorizers []Authorizer
 	Stages      []Stage
+	// More are further fields as AWS answers them, by AWS's own names.
+	More Object
 }
 
 // Resource is a resource of a REST API.
@@ -50,6 +52,8 @@ type Method struct {
 	RequestParameters map[string]bool
 	RequestModels     map[string]string
 	Integration       *Integration // nil: none
+	// More are further fields as AWS answers them, by AWS's own names.
+	More Object
 }
 
 // Integration is the integration of a Method or a Route.
@@ -67,6 +71,8 @@ type Integration struct {
 	// Timeout is towards the backend; 0: 29 s (30 s for an HTTP API).
 	Timeout       time.Duration
 	PayloadFormat string // v2: "1.0" or "2.0"
+	// More are further fields as AWS answers them, by AWS's own names.
+	More Object
 }
 
 // Authorizer is an authorizer of any API.
@@ -85,6 +91,8 @@ type Authorizer struct {
 	// PayloadFormat of an HTTP API's Lambda authorizer: "1.0" or "2.0".
 	PayloadFormat   string
 	SimpleResponses bool
+	// More are further fields as AWS answers them, by AWS's own names.
+	More Object
 }
 
 // Stage is a stage of any API.
@@ -107,6 +115,8 @@ type Stage struct {
 	Tags           map[string]string
 	WebACL         string
 	Created        time.Time // zero: now
+	// More are further fields as AWS answers them, by AWS's own names.
+	More Object
 }
 
 // MethodSetting is the logging of one method or route of a Stage.
@@ -114,6 +124,8 @@ type MethodSetting struct {
 	LoggingLevel string
 	DataTrace    bool
 	Metrics      bool
+	// More are further fields as AWS answers them, by AWS's own names.
+	More Object
 }
 
 // API describes an HTTP or WebSocket API (API Gateway v2).
@@ -130,6 +142,8 @@ type API struct {
 	Routes         []Route
 	Authorizers    []Authorizer
 	Stages         []Stage
+	// More are further fields as AWS answers them, by AWS's own names.
+	More Object
 }
 
 // Route is a route of an HTTP or WebSocket API.
@@ -144,6 +158,8 @@ type Route struct {
 	APIKeyRequired      bool
 	OperationName       string
 	Integration         *Integration // nil: none
+	// More are further fields as AWS answers them, by AWS's own names.
+	More Object
 }
 
 // restAPI is a REST API with all identifiers given; never changed once stored.

@@ -17,6 +17,12 @@ func findOrganizations(x *exchange) (operation, error) {
 	switch name {
 	case "ListAccounts":
 		return operation{name: name, prepare: decodeInto[listAccountsInput], run: listAccounts}, nil
+	case "ListParents":
+		return operation{name: name, prepare: decodeInto[childInput], run: listParents}, nil
+	case "ListPoliciesForTarget":
+		return operation{name: name, prepare: decodeInto[targetInput], run: listPoliciesForTarget}, nil
+	case "DescribePolicy":
+		return operation{name: name, prepare: decodeInto[policyInput], run: describePolicy}, nil
 	case "DescribeOrganization":
 		return operation{name: name, run: describeOrganization}, nil
 	}

@@ -32,9 +32,10 @@ func invalid(format string, args ...any) *Error {
 type wire int
 
 const (
-	wireQuery    wire = iota // STS: query in, XML out
+	wireQuery    wire = iota // STS, IAM: query in, XML out
 	wireJSON                 // CloudWatch Logs, Organizations: X-Amz-Target
 	wireRESTJSON             // API Gateway, Account
+	wireCBOR                 // CloudWatch, as the SDKs for Go speak it
 )
 
 // fail writes an error in the service's own form.
@@ -59,12 +60,14 @@ func (x *exchange) fail(err error) {
 			kind = "Receiver"
 		}
 		body, err = xml.Marshal(struct {
-			XMLName xml.Name `xml:"https://sts.amazonaws.com/doc/2011-06-15/ ErrorResponse"`
-			Type    string   `xml:"Error>Type"`
-			Code    string   `xml:"Error>Code"`
-			Message string   `xml:"Error>Message"`
-			ID      string   `xml:"RequestId"`
-		}{Type: kind, Code: e.Code, Message: e.Message, ID: x.requestID})
+			XMLName xml.Name
+			Type    string `xml:"Error>Type"`
+			Code    string `xml:"Error>Code"`
+			Message string `xml:"Error>Message"`
+			ID      string `xml:"RequestId"`
+		}{XMLName: xml.Name{Space: namespaces[x.svc.name], Local: "ErrorResponse"}, Type: kind, Code: e.Code, Message: e.Message, ID: x.requestID})
+	case wireCBOR:
+		body, err = x.cborError(e), nil
 	case wireJSON:
 		h.Set("Content-Type", "application/x-amz-json-1.1")
 		field := "message"
@@ -151,7 +154,7 @@ func (x *exchange) deniedText() string {
 // throttled is the service's throttling error.
 func (x *exchange) throttling() *Error {
 	switch {
-	case x.svc.name == serviceSTS:
+	case x.svc.wire == wireQuery:
 		return &Error{Code: "Throttling", Message: "Rate exceeded"}
 	case x.svc.name == serviceOrganizations:
 		return &Error{Code: "TooManyRequestsException", Message: "AWS Organizations can't complete your request because it was throttled. Try again later."}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -21,6 +22,9 @@ const (
 	serviceAPIGateway    = "apigateway"
 	serviceOrganizations = "organizations"
 	serviceAccount       = "account"
+	serviceMetrics       = "monitoring"
+	serviceIAM           = "iam"
+	serviceEKS           = "eks"
 )
 
 // maxBody bounds a request's body: a PutLogEvents batch of 1 MiB whose every
@@ -55,10 +59,12 @@ type operation struct {
 
 var services = map[string]*service{
 	serviceSTS:           {name: serviceSTS, wire: wireQuery, find: findSTS},
+	serviceIAM:           {name: serviceIAM, wire: wireQuery, find: findIAM},
 	serviceLogs:          {name: serviceLogs, wire: wireJSON, find: findLogs},
 	serviceOrganizations: {name: serviceOrganizations, wire: wireJSON, find: findOrganizations},
 	serviceAccount:       {name: serviceAccount, wire: wireRESTJSON, find: findAccount},
 	serviceAPIGateway:    {name: serviceAPIGateway, wire: wireRESTJSON, find: findAPIGateway},
+	serviceEKS:           {name: serviceEKS, wire: wireRESTJSON, find: findEKS},
 }
 
 // exchange is one request and its answer.
@@ -101,6 +107,9 @@ func (s *Sim) serve(w http.ResponseWriter, r *http.Request) {
 	x.svc = services[scope.service]
 	if x.svc == nil && scope.service == "" {
 		x.svc = guessService(r)
+	}
+	if scope.service == serviceMetrics {
+		x.svc = metricsService(r)
 	}
 	if x.svc == nil {
 		x.svc = foreignService(r)
@@ -240,36 +249,8 @@ func (x *exchange) context(tags map[string]string) iam.Context {
 	if agent := x.r.UserAgent(); agent != "" {
 		c["aws:UserAgent"] = []string{agent}
 	}
-	p := &x.cred.Principal
-	if !x.cred.Known() {
-		return c
-	}
-	c["aws:userid"] = []string{p.ID}
-	if org := x.sim.organizationOf(p.Account); org != nil {
-		c["aws:PrincipalOrgID"] = []string{org.ID()}
-	}
-	if p.Kind == KindSession {
-		// With its path, which the session's ARN does not have.
-		c["aws:PrincipalArn"] = []string{p.RoleARN}
-		c["aws:TokenIssueTime"] = []string{x.cred.Issued.Format(time.RFC3339)}
-	}
-	for key, value := range tags {
-		c["aws:PrincipalTag/"+key] = []string{value}
-	}
-	for key, value := range x.cred.Tags {
-		// A session tag goes before the role's own of that name, in any case.
-		for k := range tags {
-			if strings.EqualFold(k, key) {
-				delete(c, "aws:PrincipalTag/"+k)
-			}
-		}
-		c["aws:PrincipalTag/"+key] = []string{value}
-	}
-	if x.cred.SourceIdentity != "" {
-		c["aws:SourceIdentity"] = []string{x.cred.SourceIdentity}
-	}
-	if x.cred.Provider != "" {
-		c["aws:FederatedProvider"] = []string{x.cred.Provider}
+	if x.cred.Known() {
+		maps.Copy(c, x.sim.principalKeys(&x.cred, tags))
 	}
 	return c
 }

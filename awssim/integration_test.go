@@ -45,6 +45,7 @@ func foreignWorld(t *testing.T) (w *world, env []string) {
 	t.Helper()
 	w = newWorld(t, awssim.Options{Clock: time.Now})
 	w.sim.Organization(hub).Add(orders, other)
+	iamEstate(w.sim.Account(hub))
 	o := w.sim.Account(orders).SetName("orders")
 	o.AddRole(awssim.Role{Name: "Collector", TrustedAccounts: []string{hub}, ExternalID: "x-1", Allow: []string{"logs:*", "apigateway:GET"}})
 	r := o.Region(region)
@@ -80,6 +81,16 @@ func foreignWorld(t *testing.T) (w *world, env []string) {
 	return w, env
 }
 
+// iamEstate gives an account a role and a user with policies of every kind.
+func iamEstate(a *awssim.Account) {
+	a.SetAlias("gatehouse-hub")
+	a.AddPolicy("shared", denyPolicy)
+	shared := a.AddPolicy("shared", invokePolicy)
+	a.AddRole(awssim.Role{Name: "app", Path: "/team/", TrustedAccounts: []string{hub}, Inline: map[string]string{"books": invokePolicy}, ManagedPolicies: []string{shared}, PermissionsBoundary: shared})
+	a.AddGroup(awssim.Group{Name: "devs", ManagedPolicies: []string{shared}, Inline: map[string]string{"group": invokePolicy}})
+	a.AddUser(awssim.User{Name: "ann", Groups: []string{"devs"}, Policies: []string{denyPolicy}})
+}
+
 func TestIntegrationAWSCLI(t *testing.T) {
 	t.Parallel()
 	tool := findTool(t, "aws")
@@ -108,6 +119,25 @@ func TestIntegrationAWSCLI(t *testing.T) {
 	}
 	check("sts get-caller-identity", `"arn:aws:iam::111111111111:user/admin"`)
 	check("organizations list-accounts", `"Name": "orders"`, other)
+	check("iam get-role --role-name app", `"Arn": "arn:aws:iam::111111111111:role/team/app"`, `"PermissionsBoundaryArn": "arn:aws:iam::111111111111:policy/shared"`, `"Action": [`)
+	check("iam list-roles --page-size 1", `"RoleName": "app"`)
+	check("iam list-role-policies --role-name app", `"books"`)
+	check("iam get-role-policy --role-name app --policy-name books", `"Action": "execute-api:Invoke"`)
+	check("iam list-attached-role-policies --role-name app", `"PolicyName": "shared"`)
+	check("iam get-policy --policy-arn arn:aws:iam::111111111111:policy/shared", `"DefaultVersionId": "v2"`)
+	check("iam get-policy-version --policy-arn arn:aws:iam::111111111111:policy/shared --version-id v2", `"Effect": "Allow"`, `"IsDefaultVersion": true`)
+	check("iam get-user --user-name ann", `"arn:aws:iam::111111111111:user/ann"`)
+	check("iam list-user-policies --user-name ann", `"policy-0"`)
+	check("iam get-user-policy --user-name ann --policy-name policy-0", `"Effect": "Deny"`)
+	check("iam list-groups-for-user --user-name ann", `"GroupName": "devs"`)
+	check("iam list-group-policies --group-name devs", `"group"`)
+	check("iam get-group-policy --group-name devs --policy-name group", `"execute-api:Invoke"`)
+	check("iam list-attached-group-policies --group-name devs", `"shared"`)
+	check("iam get-account-authorization-details --page-size 2", `"RoleName": "app"`, `"UserName": "ann"`, `"GroupName": "devs"`, `"PolicyName": "shared"`)
+	check("iam list-account-aliases", `"gatehouse-hub"`)
+	check("organizations list-parents --child-id "+orders, `"Type": "ROOT"`)
+	check("organizations list-policies-for-target --filter SERVICE_CONTROL_POLICY --target-id "+orders, `"p-FullAWSAccess"`)
+	check("organizations describe-policy --policy-id p-FullAWSAccess", `"AwsManaged": true`)
 	check("account list-regions --region-opt-status-contains ENABLED_BY_DEFAULT", `"eu-west-1"`)
 
 	const role = "sts assume-role --role-arn arn:aws:iam::222222222222:role/Collector --role-session-name cli"
@@ -172,7 +202,7 @@ func TestIntegrationAWSCLI(t *testing.T) {
 	if _, errs, err := aws("organizations", "list-accounts"); err == nil || !strings.Contains(errs, "(AccessDeniedException)") {
 		t.Errorf("a member lists accounts: %v %s", err, errs)
 	}
-	if _, errs, err := aws("logs", "describe-subscription-filters", "--log-group-name", name); err == nil || !strings.Contains(errs, "(UnknownOperationException)") {
+	if _, errs, err := aws("logs", "describe-export-tasks"); err == nil || !strings.Contains(errs, "(UnknownOperationException)") {
 		t.Errorf("an unknown operation: %v %s", err, errs)
 	}
 }
@@ -204,6 +234,22 @@ assert boto3.client("sts").get_caller_identity()["Account"] == "111111111111"
 accounts = [a for p in boto3.client("organizations").get_paginator("list_accounts").paginate() for a in p["Accounts"]]
 assert [a["Id"] for a in accounts] == ["111111111111", "222222222222", "333333333333"], accounts
 assert accounts[1]["JoinedTimestamp"].year >= 2024
+iam = boto3.client("iam")
+role = iam.get_role(RoleName="app")["Role"]
+assert role["AssumeRolePolicyDocument"]["Statement"][0]["Effect"] == "Allow" and role["PermissionsBoundary"]["PermissionsBoundaryArn"].endswith(":policy/shared"), role
+assert iam.get_role_policy(RoleName="app", PolicyName="books")["PolicyDocument"]["Statement"][0]["Action"] == "execute-api:Invoke"
+details = {k: [] for k in ("UserDetailList", "GroupDetailList", "RoleDetailList", "Policies")}
+for p in iam.get_paginator("get_account_authorization_details").paginate(PaginationConfig={"PageSize": 2}):
+    for k in details:
+        details[k] += p[k]
+assert [r["RoleName"] for r in details["RoleDetailList"]] == ["app"] and [g["GroupName"] for g in details["GroupDetailList"]] == ["devs"], details
+assert sorted(u["UserName"] for u in details["UserDetailList"]) == ["admin", "ann"] and details["Policies"][0]["PolicyVersionList"][1]["IsDefaultVersion"], details
+assert details["RoleDetailList"][0]["RolePolicyList"][0]["PolicyDocument"]["Statement"][0]["Effect"] == "Allow"
+assert code(iam.get_role, RoleName="none") == "NoSuchEntity"
+org = boto3.client("organizations")
+assert org.list_parents(ChildId="222222222222")["Parents"][0]["Type"] == "ROOT"
+policy = org.list_policies_for_target(TargetId="222222222222", Filter="SERVICE_CONTROL_POLICY")["Policies"][0]
+assert '"Allow"' in org.describe_policy(PolicyId=policy["Id"])["Policy"]["Content"]
 regions = [r["RegionName"] for p in boto3.client("account").get_paginator("list_regions").paginate(PaginationConfig={"PageSize": 7}) for r in p["Regions"]]
 assert "eu-west-1" in regions and len(regions) > 30, regions
 pod = dict(RoleArn="arn:aws:iam::222222222222:role/Pod", RoleSessionName="pod-1")

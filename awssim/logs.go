@@ -26,6 +26,8 @@ type Logs struct {
 	mu     sync.RWMutex
 	groups map[string]*logGroup
 	names  []string // sorted
+
+	deliveries deliveries
 }
 
 // logGroup is one log group. Events are kept once, sorted by key; each stream
@@ -38,10 +40,13 @@ type logGroup struct {
 	mu        sync.RWMutex
 	retention int32 // days; 0: for ever
 	kms       string
+	tags      map[string]string
 	bytes     int64
 	events    index[logEvent]
+	incoming  map[int64]int64 // events put, by the minute: the metric IncomingLogEvents
 	streams   map[string]*logStream
 	names     []string // of streams, sorted
+	objects   logObjects
 }
 
 type logStream struct {
@@ -216,6 +221,7 @@ func (l *Logs) put(g *logGroup, s *logStream, o PutOptions, events []LogEvent) {
 		g.bytes += int64(len(e.message)) + eventOverhead
 	}
 	s.ingested = now
+	g.count(now, int64(len(events)))
 	if from := l.keepFrom(g, now); from > 0 {
 		g.prune(from)
 	}

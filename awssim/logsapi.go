@@ -26,6 +26,15 @@ func findLogs(x *exchange) (operation, error) {
 	name := strings.TrimPrefix(x.r.Header.Get("X-Amz-Target"), logsTarget)
 	op, ok := logsOperations[name]
 	if !ok {
+		op, ok = deliveryOperations[name]
+	}
+	if !ok {
+		op, ok = logObjectOperations[name]
+	}
+	if !ok {
+		op, ok = logChangeOperations[name]
+	}
+	if !ok {
 		return operation{}, unknownOperation("logs:" + name)
 	}
 	op.name = name
@@ -134,6 +143,8 @@ type createLogGroupInput struct {
 	LogGroupName  string `json:"logGroupName"`
 	LogGroupClass string `json:"logGroupClass"`
 	KmsKeyID      string `json:"kmsKeyId"`
+
+	Tags map[string]string `json:"tags"`
 }
 
 func (in *createLogGroupInput) groupRef() (name, identifier string) { return in.LogGroupName, "" }
@@ -152,7 +163,7 @@ func createLogGroup(x *exchange) error {
 		return &Error{Code: "ResourceAlreadyExistsException", Message: "The specified log group already exists"}
 	}
 	g.mu.Lock()
-	g.kms = in.KmsKeyID
+	g.kms, g.tags = in.KmsKeyID, in.Tags
 	g.mu.Unlock()
 	return x.answerJSON(struct{}{})
 }
@@ -246,6 +257,8 @@ type logGroupJSON struct {
 	StoredBytes       int64  `json:"storedBytes"`
 	KmsKeyID          string `json:"kmsKeyId,omitempty"`
 	LogGroupClass     string `json:"logGroupClass"`
+
+	DataProtectionStatus string `json:"dataProtectionStatus,omitempty"`
 }
 
 func describeLogGroups(x *exchange) error {
@@ -312,6 +325,7 @@ func (in *describeLogGroupsInput) list(r *Region, after string, limit int) (list
 		list = append(list, logGroupJSON{
 			LogGroupName: name, CreationTime: g.created, RetentionInDays: g.retention,
 			Arn: arn + ":*", LogGroupArn: arn, StoredBytes: g.bytes, KmsKeyID: g.kms, LogGroupClass: g.class,
+			MetricFilterCount: len(g.objects.metrics), DataProtectionStatus: g.objects.status(),
 		})
 		g.mu.RUnlock()
 	}

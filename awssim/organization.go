@@ -3,6 +3,8 @@ package awssim
 import (
 	"slices"
 	"sync"
+
+	"github.com/gatehouse-project/gatehouse/iam"
 )
 
 // Organization is a simulated AWS organization with all features enabled.
@@ -13,6 +15,11 @@ type Organization struct {
 
 	mu      sync.RWMutex
 	members []string // account ids, the management account first
+	root    string
+	units   map[string]*unit // the root, organizational units and accounts, by id
+	scps    map[string]*scp
+	// restricted is set once a service control policy was made or detached.
+	restricted bool
 }
 
 // Organization returns the organization whose management account has that id,
@@ -26,7 +33,12 @@ func (s *Sim) Organization(management string) *Organization {
 			return o
 		}
 	}
-	o := &Organization{sim: s, id: "o-" + s.randomID(lowerAlnum, 10), management: management, members: []string{management}}
+	o := &Organization{sim: s, id: "o-" + s.randomID(lowerAlnum, 10), management: management, root: "r-" + s.randomID(lowerAlnum, 4)}
+	o.units = map[string]*unit{o.root: {id: o.root, name: "Root", policies: []string{fullAccess}}}
+	o.scps = map[string]*scp{fullAccess: {
+		id: fullAccess, name: "FullAWSAccess", text: fullAccessText, attached: mustCompile(iam.KindSCP, fullAccess, "FullAWSAccess", fullAccessText),
+	}}
+	o.join(management)
 	s.orgs = append(s.orgs, o)
 	return o
 }
@@ -36,12 +48,19 @@ func (o *Organization) Add(accounts ...string) *Organization {
 	for _, id := range accounts {
 		o.sim.Account(id)
 		o.mu.Lock()
-		if !slices.Contains(o.members, id) {
-			o.members = append(o.members, id)
-		}
+		o.join(id)
 		o.mu.Unlock()
 	}
 	return o
+}
+
+// join makes an account a member under the root, unless it is one. o.mu is held,
+// or nobody else knows o yet.
+func (o *Organization) join(id string) {
+	if !slices.Contains(o.members, id) {
+		o.members = append(o.members, id)
+		o.units[id] = &unit{id: id, parent: o.root, policies: []string{fullAccess}}
+	}
 }
 
 // ID is the organization's id: "o-…".

@@ -1,8 +1,8 @@
 package awssim
 
 import (
-	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/gatehouse-project/gatehouse/iam"
 )
@@ -10,8 +10,9 @@ import (
 // policies are the compiled policies of a role or a user.
 type policies struct {
 	trust    iam.Attached // of a role
-	identity []iam.Attached
-	boundary iam.Attached
+	document string       // of trust
+	inline   []inlinePolicy
+	identity []iam.Attached // inline, in the same order
 }
 
 // mustCompile compiles a policy of the world's set-up.
@@ -24,21 +25,25 @@ func mustCompile(kind iam.Kind, whose, name, text string) iam.Attached {
 }
 
 func compileRole(partition string, r *Role) *policies {
-	p := &policies{
-		identity: compileIdentity(r.arn, r.Allow, r.Policies),
-		boundary: compileBoundary(r.arn, r.PermissionsBoundary),
-	}
+	p := &policies{inline: inlinePolicies(r.arn, r.Allow, r.Policies, r.Inline)}
+	p.identity = attachedOf(p.inline)
+	p.document = emptyPolicy
 	short := len(r.TrustedAccounts) > 0 || len(r.TrustedPrincipals) > 0
 	switch {
 	case r.TrustPolicy != "" && (short || r.ExternalID != ""):
 		panic("awssim: the role " + r.arn + " has a trust policy, so TrustedAccounts, TrustedPrincipals and ExternalID must be empty")
 	case r.TrustPolicy != "":
-		p.trust = mustCompile(iam.KindTrust, r.arn, "trust policy", r.TrustPolicy)
+		p.document = r.TrustPolicy
+		p.trust = mustCompile(iam.KindTrust, r.arn, "trust policy", p.document)
 	case short:
-		p.trust = mustCompile(iam.KindTrust, r.arn, "trust policy", shortTrust(partition, r))
+		p.document = shortTrust(partition, r)
+		p.trust = mustCompile(iam.KindTrust, r.arn, "trust policy", p.document)
 	}
 	return p
 }
+
+// emptyPolicy allows nothing.
+const emptyPolicy = `{"Version":"2012-10-17","Statement":[]}`
 
 // shortTrust is the trust policy that the lists of a role stand for. It lets those
 // who may assume the role also tag the session and set its source identity.
@@ -53,7 +58,7 @@ func shortTrust(partition string, r *Role) string {
 		}
 	}
 	if len(trusted) == 0 {
-		return `{"Version":"2012-10-17","Statement":[]}`
+		return emptyPolicy
 	}
 	d := iam.Document{Version: iam.Version2012, Statements: []iam.Statement{{
 		Effect: iam.Allow, Principal: &iam.Principals{AWS: trusted},
@@ -69,63 +74,50 @@ func shortTrust(partition string, r *Role) string {
 	return string(d.JSON())
 }
 
-// compileIdentity compiles identity-based policies and the one that a list of
-// actions stands for.
-func compileIdentity(whose string, allow, documents []string) []iam.Attached {
-	var all []iam.Attached
-	if len(allow) > 0 {
-		text, err := json.Marshal(map[string]any{
-			"Version":   iam.Version2012,
-			"Statement": []any{map[string]any{"Effect": "Allow", "Action": allow, "Resource": "*"}},
-		})
-		if err != nil {
-			panic("awssim: the actions of " + whose + ": " + err.Error())
-		}
-		all = append(all, mustCompile(iam.KindIdentity, whose, "Allow", string(text)))
-	}
-	for i, text := range documents {
-		all = append(all, mustCompile(iam.KindIdentity, whose, fmt.Sprintf("policy %d", i), text))
-	}
-	return all
-}
-
-func compileBoundary(whose, text string) iam.Attached {
-	if text == "" {
-		return iam.Attached{}
-	}
-	return mustCompile(iam.KindBoundary, whose, "permissions boundary", text)
-}
-
-// AddPolicy adds a customer managed policy, or replaces the one of that name, and
-// returns its ARN, which AssumeRole takes as a session policy. It panics on a
+// AddPolicy adds a customer managed policy, or a new default version of the one of
+// that name, and returns its ARN, which AssumeRole takes as a session policy. A
+// policy of the account "aws" is one of AWS's own, for all accounts. It panics on a
 // policy that AWS would not store.
 func (a *Account) AddPolicy(name, document string) string {
 	arn := "arn:" + a.sim.partition + ":iam::" + a.id + ":policy/" + name
-	p := mustCompile(iam.KindSession, arn, name, document)
+	attached := mustCompile(iam.KindSession, arn, arn, document)
+	id := "ANPA" + a.sim.randomID(upperAlnum, 17)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.managed[arn] = p
+	p := managedPolicy{arn: arn, path: "/", name: name, id: id, created: a.sim.clock()}
+	if old := a.managed[arn]; old != nil {
+		p = *old
+	}
+	p.versions, p.attached = append(slices.Clone(p.versions), document), attached
+	a.managed[arn] = &p
 	return arn
 }
 
 func (a *Account) policy(arn string) (iam.Attached, bool) {
-	a.mu.RLock()
-	defer a.mu.RUnlock()
-	p, ok := a.managed[arn]
-	return p, ok
+	if p := a.managedPolicy(arn); p != nil {
+		return p.attached, true
+	}
+	return iam.Attached{}, false
 }
 
 // policiesOf are the policies that limit what a credential may do, as its role or
 // user has them now, and its tags. One that is gone may do nothing.
 func (a *Account) policiesOf(c *Credential) (iam.Policies, map[string]string) {
+	var p iam.Policies
+	if org := a.sim.organizationOf(a.id); org != nil {
+		p.SCPs = org.levels(a.id)
+	}
 	if c.Principal.Kind == KindSession {
+		p.Session = c.session
 		if r := a.role(c.Principal.Name); r != nil {
-			return iam.Policies{Identity: r.policies.identity, Boundary: r.policies.boundary, Session: c.session}, r.Tags
+			p.Identity, p.Boundary = a.identityOf(r.policies.identity, r.ManagedPolicies, nil), a.boundary(r.boundary)
+			return p, r.Tags
 		}
-		return iam.Policies{}, nil
+		return p, nil
 	}
 	if u := a.user(c.Principal.Name); u != nil {
-		return iam.Policies{Identity: u.policies.identity, Boundary: u.policies.boundary}, u.Tags
+		p.Identity, p.Boundary = a.identityOf(u.policies.identity, u.ManagedPolicies, u.Groups), a.boundary(u.boundary)
+		return p, u.Tags
 	}
-	return iam.Policies{}, nil
+	return p, nil
 }

@@ -25,7 +25,12 @@ var perSecond = map[string]float64{
 	"CreateLogStream":    50,
 	"PutLogEvents":       5000,
 	"GetResources":       2.5,
+	"UpdateAccount":      0.05,
 }
+
+// burst are the calls that may come at once where AWS counts in more than a second:
+// five calls of GetResources every two seconds.
+var burst = map[string]int{"GetResources": 5}
 
 var filterLogEvents = map[string]float64{
 	"us-east-1": 25, "ap-northeast-3": 5, "ap-southeast-3": 5, "ca-west-1": 5,
@@ -85,7 +90,7 @@ func (q *quotas) allow(k callKey, now time.Time) bool {
 	if limit <= 0 {
 		return true
 	}
-	return q.bucket(k, limit, max(1, int(limit))).AllowN(now, 1)
+	return q.bucket(k, limit, max(1, int(limit), burst[k.operation])).AllowN(now, 1)
 }
 
 func (q *quotas) bucket(k callKey, limit float64, burst int) *rate.Limiter {

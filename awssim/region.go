@@ -12,6 +12,11 @@ type Region struct {
 	rest    map[string]*restAPI
 	apis    map[string]*routeAPI
 	logRole string
+	// objects are what the region has beside APIs, by the path that lists them.
+	objects map[string][]Object
+	// policies are the resource policies of CloudWatch Logs.
+	policies []Object
+	clusters []*cluster
 }
 
 // The statuses that decide: of a region, and of an account.

@@ -44,8 +44,8 @@ var apiGatewayRoutes = []route{
 
 func findAPIGateway(x *exchange) (operation, error) {
 	given := strings.Split(strings.Trim(x.r.URL.EscapedPath(), "/"), "/")
-	for i := range apiGatewayRoutes {
-		rt := &apiGatewayRoutes[i]
+	for i := range allAPIGatewayRoutes {
+		rt := &allAPIGatewayRoutes[i]
 		if rt.method != x.r.Method {
 			continue
 		}
@@ -198,7 +198,7 @@ func (api *restAPI) item() item {
 		"disableExecuteApiEndpoint": api.DisableExecuteAPIEndpoint,
 		"endpointConfiguration":     item{"types": []string{api.EndpointType}, "ipAddressType": "ipv4"},
 		"apiStatus":                 "AVAILABLE",
-	}.set("description", api.Description).set("policy", escaped(api.Policy)).set("tags", api.Tags)
+	}.set("description", api.Description).set("policy", escaped(api.Policy)).set("tags", api.Tags).with(api.More)
 }
 
 // escaped is a resource policy as API Gateway answers it: with its quotes
@@ -267,7 +267,7 @@ func (m *Method) item(res *Resource) item {
 	if m.Integration != nil {
 		it["methodIntegration"] = m.Integration.restItem(res)
 	}
-	return it
+	return it.with(m.More)
 }
 
 func (in *Integration) restItem(res *Resource) item {
@@ -276,7 +276,7 @@ func (in *Integration) restItem(res *Resource) item {
 		"cacheNamespace": res.ID, "cacheKeyParameters": []string{},
 		"integrationResponses": item{"200": item{"statusCode": "200"}},
 	}.set("httpMethod", in.Method).set("uri", in.URI).set("credentials", in.Credentials).set("connectionId", in.ConnectionID)
-	return it.set("connectionType", in.ConnectionType)
+	return it.set("connectionType", in.ConnectionType).with(in.More)
 }
 
 func (in *Integration) millis(usual int64) int64 {
@@ -374,7 +374,7 @@ func (a *Authorizer) restItem() item {
 		"id": a.ID, "name": a.Name, "type": a.Type, "authType": auth,
 		"authorizerResultTtlInSeconds": int64(ttl / time.Second),
 	}.set("authorizerUri", a.URI).set("authorizerCredentials", a.Credentials).
-		set("identitySource", a.IdentitySource).set("providerARNs", a.ProviderARNs)
+		set("identitySource", a.IdentitySource).set("providerARNs", a.ProviderARNs).with(a.More)
 }
 
 func getStages(x *exchange) error {
@@ -408,7 +408,7 @@ func getStage(x *exchange) error {
 func (st *Stage) restItem() item {
 	settings := item{}
 	if st.LoggingLevel != "" {
-		settings["*/*"] = (&MethodSetting{st.LoggingLevel, st.DataTrace, st.Metrics}).item()
+		settings["*/*"] = (&MethodSetting{LoggingLevel: st.LoggingLevel, DataTrace: st.DataTrace, Metrics: st.Metrics}).item()
 	}
 	for k, m := range st.MethodSettings {
 		settings[k] = m.item()
@@ -418,7 +418,7 @@ func (st *Stage) restItem() item {
 		"cacheClusterEnabled": false, "cacheClusterStatus": "NOT_AVAILABLE", "tracingEnabled": st.Tracing,
 		"createdDate": epoch(st.Created), "lastUpdatedDate": epoch(st.Created),
 	}.set("description", st.Description).set("variables", st.Variables).set("tags", st.Tags).set("webAclArn", st.WebACL)
-	return it.accessLog(st)
+	return it.accessLog(st).with(st.More)
 }
 
 func (it item) accessLog(st *Stage) item {
@@ -435,5 +435,5 @@ func (m *MethodSetting) item() item {
 		"cachingEnabled": false, "cacheTtlInSeconds": 300, "cacheDataEncrypted": false,
 		"requireAuthorizationForCacheControl":    true,
 		"unauthorizedCacheControlHeaderStrategy": "SUCCEED_WITH_RESPONSE_HEADER",
-	}
+	}.with(m.More)
 }

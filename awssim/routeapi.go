@@ -81,7 +81,7 @@ func (api *routeAPI) item(r *Region) item {
 		"createdDate":               stamp(api.Created),
 		"ipAddressType":             "ipv4",
 		"tags":                      orEmpty(api.Tags),
-	}.set("description", api.Description)
+	}.set("description", api.Description).with(api.More)
 }
 
 // stamp is a time as v2 writes it: RFC 3339 in whole seconds.
@@ -122,7 +122,7 @@ func (api *routeAPI) routeItem(rt *Route) item {
 	if id := api.targets[rt.ID]; id != "" {
 		it["target"] = "integrations/" + id
 	}
-	return it
+	return it.with(rt.More)
 }
 
 func getIntegrations(x *exchange) error {
@@ -155,7 +155,7 @@ func (api *routeAPI) integrationItem(in *Integration) item {
 		"integrationId": in.ID, "integrationType": in.Type, "timeoutInMillis": in.millis(usual),
 		"connectionType": orString(in.ConnectionType, "INTERNET"),
 	}.set("integrationMethod", in.Method).set("integrationUri", in.URI).set("credentialsArn", in.Credentials).
-		set("connectionId", in.ConnectionID).set("payloadFormatVersion", in.PayloadFormat)
+		set("connectionId", in.ConnectionID).set("payloadFormatVersion", in.PayloadFormat).with(in.More)
 }
 
 func getRouteAuthorizers(x *exchange) error {
@@ -191,7 +191,7 @@ func (a *Authorizer) routeItem() item {
 		it["authorizerResultTtlInSeconds"] = int64(a.TTL / time.Second)
 	}
 	return it.set("authorizerUri", a.URI).set("authorizerCredentialsArn", a.Credentials).
-		set("authorizerPayloadFormatVersion", a.PayloadFormat).set("enableSimpleResponses", a.SimpleResponses)
+		set("authorizerPayloadFormatVersion", a.PayloadFormat).set("enableSimpleResponses", a.SimpleResponses).with(a.More)
 }
 
 func getRouteStages(x *exchange) error {
@@ -222,13 +222,13 @@ func (api *routeAPI) stageItem(st *Stage) item {
 	}
 	it := item{
 		"stageName": st.Name, "deploymentId": st.DeploymentID, "autoDeploy": st.AutoDeploy,
-		"defaultRouteSettings": api.settingItem(&MethodSetting{st.LoggingLevel, st.DataTrace, st.Metrics}),
+		"defaultRouteSettings": api.settingItem(&MethodSetting{LoggingLevel: st.LoggingLevel, DataTrace: st.DataTrace, Metrics: st.Metrics}),
 		"routeSettings":        settings,
 		"stageVariables":       orEmpty(st.Variables),
 		"createdDate":          stamp(st.Created), "lastUpdatedDate": stamp(st.Created),
 		"tags": orEmpty(st.Tags),
 	}.set("description", st.Description)
-	return it.accessLog(st)
+	return it.accessLog(st).with(st.More)
 }
 
 // settingItem shows route settings: an HTTP API has no execution logs.
@@ -238,5 +238,5 @@ func (api *routeAPI) settingItem(m *MethodSetting) item {
 		it["loggingLevel"] = orString(m.LoggingLevel, "OFF")
 		it["dataTraceEnabled"] = m.DataTrace
 	}
-	return it
+	return it.with(m.More)
 }

@@ -9,15 +9,11 @@ import (
 )
 
 func findSTS(x *exchange) (operation, error) {
-	form, err := url.ParseQuery(string(x.body))
+	name, err := x.readForm()
 	if err != nil {
-		return operation{}, &Error{Code: "MalformedQueryString", Message: "the request body is not a query string: " + err.Error()}
+		return operation{}, err
 	}
-	if form.Get("Action") == "" {
-		form = x.r.URL.Query()
-	}
-	x.form = form
-	switch name := form.Get("Action"); name {
+	switch name {
 	case "GetCallerIdentity":
 		return operation{name: name, run: getCallerIdentity, free: true}, nil
 	case "AssumeRole":
@@ -31,6 +27,27 @@ func findSTS(x *exchange) (operation, error) {
 	}
 }
 
+// readForm reads the input of the query protocol, from the body or the URL, and
+// returns the operation that it names.
+func (x *exchange) readForm() (string, error) {
+	form, err := url.ParseQuery(string(x.body))
+	if err != nil {
+		return "", &Error{Code: "MalformedQueryString", Message: "the request body is not a query string: " + err.Error()}
+	}
+	if form.Get("Action") == "" {
+		form = x.r.URL.Query()
+	}
+	x.form = form
+	return form.Get("Action"), nil
+}
+
+// namespaces are the XML namespaces of the services that speak the query protocol.
+var namespaces = map[string]string{
+	serviceSTS:     "https://sts.amazonaws.com/doc/2011-06-15/",
+	serviceIAM:     "https://iam.amazonaws.com/doc/2010-05-08/",
+	serviceMetrics: "http://monitoring.amazonaws.com/doc/2010-08-01/",
+}
+
 func (x *exchange) answerXML(name string, result any) error {
 	type metadata struct {
 		ID string `xml:"RequestId"`
@@ -40,7 +57,7 @@ func (x *exchange) answerXML(name string, result any) error {
 		Result   any
 		Metadata metadata `xml:"ResponseMetadata"`
 	}{
-		XMLName:  xml.Name{Space: "https://sts.amazonaws.com/doc/2011-06-15/", Local: name + "Response"},
+		XMLName:  xml.Name{Space: namespaces[x.svc.name], Local: name + "Response"},
 		Result:   result,
 		Metadata: metadata{x.requestID},
 	})
