@@ -33,7 +33,7 @@ const (
 
 	// Idle connections that are kept: a host is one service in one region, for
 	// all accounts.
-	maxIdle        = 256
+	maxIdle        = 1024 // a large estate is read with some 600 calls at once
 	maxIdlePerHost = 32
 )
 

@@ -17,6 +17,7 @@ import (
 	accountapi "github.com/aws/aws-sdk-go-v2/service/account"
 	"github.com/aws/aws-sdk-go-v2/service/apigateway"
 	"github.com/aws/aws-sdk-go-v2/service/apigatewayv2"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/organizations"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
@@ -196,7 +197,7 @@ func TestEveryQuotaIsReached(t *testing.T) {
 	}
 	// The names must be those that the SDK gives, or the table is never asked.
 	for name, id := range map[string]string{
-		serviceLogs: cloudwatchlogs.ServiceID, serviceAPIGateway: apigateway.ServiceID, serviceAPIGatewayV2: apigatewayv2.ServiceID,
+		serviceLogs: cloudwatchlogs.ServiceID, serviceMetrics: cloudwatch.ServiceID, serviceAPIGateway: apigateway.ServiceID, serviceAPIGatewayV2: apigatewayv2.ServiceID,
 		serviceSTS: sts.ServiceID, serviceOrganizations: organizations.ServiceID, serviceAccount: accountapi.ServiceID,
 	} {
 		if name != id {

@@ -12,6 +12,7 @@ import (
 // The SDK's names of the services that are called.
 const (
 	serviceLogs          = "CloudWatch Logs"
+	serviceMetrics       = "CloudWatch"
 	serviceAPIGateway    = "API Gateway"
 	serviceAPIGatewayV2  = "ApiGatewayV2"
 	serviceSTS           = "STS"
@@ -88,6 +89,10 @@ var quotas = []quota{
 	ofLogs("CreateLogStream", 50),
 	ofLogs("StartQuery", 10),
 	ofLogs("GetQueryResults", 10),
+
+	// AWS allows more calls, but counts the datapoints too: five calls for an hour
+	// of 500 metrics are what it gives in a second.
+	{name: "GetMetricData", services: []string{serviceMetrics}, operations: []string{"GetMetricData"}, perSecond: 5, assumed: true},
 
 	{name: "apigateway", services: []string{serviceAPIGateway, serviceAPIGatewayV2}, perSecond: 10, burst: 40},
 	controlPlane("GetResources", 2.5, 5),
