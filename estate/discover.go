@@ -19,7 +19,10 @@ import (
 const (
 	// defaultConcurrency is how many regions are read at once. AWS counts calls
 	// by account and region, so regions hardly slow each other down.
-	defaultConcurrency = 32
+	defaultConcurrency = 192
+	// defaultFullEvery is after how many discoveries everything is read anew. At one
+	// discovery in five minutes it is once an hour.
+	defaultFullEvery = 12
 	// apisAtOnce is how many APIs of one region are read at once: enough to use
 	// API Gateway's 10 calls a second at 300 ms a call.
 	apisAtOnce = 4
@@ -35,10 +38,17 @@ var _ Accounts = (*account.Accounts)(nil)
 
 // Options are what a Discoverer can be told. The zero value works.
 type Options struct {
-	Concurrency int                   // regions at once; 0: 32
-	Logger      *slog.Logger          // nil: no log
-	Registerer  prometheus.Registerer // nil: no metrics
-	Clock       func() time.Time      // nil: time.Now
+	Concurrency int // regions at once; 0: 192
+	// FullEvery is after how many discoveries everything is read anew; those between
+	// read the details of what shows a change alone. 1: each discovery reads
+	// everything; 0: 12.
+	FullEvery int
+	// Principals has the IAM roles and users of each account read too, which needs
+	// iam:GetAccountAuthorizationDetails.
+	Principals bool
+	Logger     *slog.Logger          // nil: no log
+	Registerer prometheus.Registerer // nil: no metrics
+	Clock      func() time.Time      // nil: time.Now
 }
 
 // Progress is how far a discovery has come.
@@ -62,9 +72,14 @@ type Progress struct {
 type Discoverer struct {
 	accounts    Accounts
 	concurrency int
+	fullEvery   int
+	iam         bool
 	logger      *slog.Logger
 	clock       func() time.Time
 	metrics     *metrics
+
+	mu   sync.Mutex
+	last *Snapshot // never changed once it is here
 }
 
 // New returns a Discoverer. It fails only where its metrics cannot be
@@ -72,6 +87,9 @@ type Discoverer struct {
 func New(accounts Accounts, opts Options) (*Discoverer, error) {
 	if opts.Concurrency <= 0 {
 		opts.Concurrency = defaultConcurrency
+	}
+	if opts.FullEvery <= 0 {
+		opts.FullEvery = defaultFullEvery
 	}
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
@@ -86,17 +104,58 @@ func New(accounts Accounts, opts Options) (*Discoverer, error) {
 	return &Discoverer{
 		accounts:    accounts,
 		concurrency: opts.Concurrency,
+		fullEvery:   opts.FullEvery,
+		iam:         opts.Principals,
 		logger:      opts.Logger,
 		clock:       opts.Clock,
 		metrics:     m,
 	}, nil
 }
 
+// Resume tells what an earlier discovery found, so that the next one need not read
+// what shows no sign of change. The snapshot must not be changed any more. Nil makes
+// the next discovery read everything.
+func (d *Discoverer) Resume(s *Snapshot) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.last = s
+}
+
+// begin returns a new snapshot and what it may go on from: nil where everything is
+// to be read.
+func (d *Discoverer) begin() (s, before *Snapshot) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s = &Snapshot{Started: d.clock(), Form: form}
+	if d.last == nil || d.last.Form != form || d.last.SinceFull+1 >= d.fullEvery {
+		return s, nil
+	}
+	s.SinceFull = d.last.SinceFull + 1
+	return s, d.last
+}
+
+// regions are the regions of a snapshot by account and name. A nil Snapshot has
+// none.
+func (s *Snapshot) regions() map[[2]string]*Region {
+	if s == nil {
+		return nil
+	}
+	m := map[[2]string]*Region{}
+	for i := range s.Accounts {
+		a := &s.Accounts[i]
+		for j := range a.Regions {
+			m[[2]string{a.ID, a.Regions[j].Name}] = &a.Regions[j]
+		}
+	}
+	return m
+}
+
 // job is one region of one target, and where its result goes.
 type job struct {
 	target  account.Target
 	region  string
-	account int // index into the snapshot's accounts
+	account int     // index into the snapshot's accounts
+	before  *Region // at the last discovery; nil: read everything
 	result  Region
 }
 
@@ -104,14 +163,24 @@ type job struct {
 // by account and region, and hides nothing else. It returns an error with the
 // snapshot so far when ctx ends, and with an otherwise empty snapshot when not a
 // single account could be reached. Progress is called from one goroutine at a
-// time, and may be nil.
+// time, and may be nil. A discovery after the first one reads the details of what
+// shows a change alone, but for one in FullEvery.
 func (d *Discoverer) Discover(ctx context.Context, progress func(Progress)) (*Snapshot, error) {
-	snapshot := &Snapshot{Started: d.clock()}
+	snapshot, before := d.begin()
 	targets, problems := d.accounts.Targets(ctx)
 	if err := ctx.Err(); err != nil {
 		return snapshot, err
 	}
 	jobs := d.plan(ctx, snapshot, targets, problems)
+	snapshot.Partial = slices.ContainsFunc(problems, func(p account.Problem) bool {
+		chain, ok := errors.AsType[*account.ChainError](p.Err)
+		return p.Account == "" || ok && chain.Link == account.LinkOrganization
+	})
+
+	known := before.regions()
+	for _, j := range jobs {
+		j.before = known[[2]string{j.target.Account, j.region}]
+	}
 
 	p := &reporter{report: progress}
 	p.start(len(snapshot.Accounts), len(jobs), countFaults(snapshot))
@@ -120,7 +189,7 @@ func (d *Discoverer) Discover(ctx context.Context, progress func(Progress)) (*Sn
 	for range min(d.concurrency, len(jobs)) {
 		wg.Go(func() {
 			for j := range work {
-				j.result = d.region(ctx, j.target, j.region)
+				j.result = d.region(ctx, j.target, j.region, j.before)
 				p.done(j)
 			}
 		})
@@ -145,6 +214,9 @@ feed:
 	for i := range snapshot.Accounts {
 		slices.SortFunc(snapshot.Accounts[i].Regions, func(a, b Region) int { return cmp.Compare(a.Name, b.Name) })
 	}
+	if d.iam {
+		d.principals(ctx, snapshot, before, targets)
+	}
 	snapshot.Finished = d.clock()
 	if err := ctx.Err(); err != nil {
 		return snapshot, err
@@ -153,6 +225,7 @@ feed:
 	if len(targets) == 0 {
 		return snapshot, unreachable(problems)
 	}
+	d.Resume(snapshot)
 	return snapshot, nil
 }
 

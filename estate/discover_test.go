@@ -29,17 +29,22 @@ const (
 
 // world is an organization of three accounts in an AWS in the process.
 type world struct {
-	sim  *awssim.Sim
-	disc *Discoverer
+	sim      *awssim.Sim
+	accounts *account.Accounts
+	disc     *Discoverer
 }
 
-var readRights = []string{"apigateway:GET", "logs:DescribeLogGroups", "account:ListRegions"}
+var readRights = []string{
+	"apigateway:GET", "logs:DescribeLogGroups", "logs:DescribeDeliver*", "account:ListRegions",
+	"logs:DescribeSubscriptionFilters", "logs:DescribeMetricFilters", "logs:GetDataProtectionPolicy", "logs:DescribeResourcePolicies",
+	"eks:ListClusters", "eks:DescribeCluster", "eks:ListAccessEntries", "eks:DescribeAccessEntry", "eks:ListAssociatedAccessPolicies",
+}
 
 func setup(t *testing.T, change ...func(*account.Config)) *world {
 	t.Helper()
 	sim := awssim.New(awssim.Options{})
 	security := sim.Account(securityID).SetName("security")
-	hub := security.AddRole(awssim.Role{Name: "Hub", Allow: []string{"sts:*", "organizations:*", "apigateway:*", "logs:*"}})
+	hub := security.AddRole(awssim.Role{Name: "Hub", Allow: []string{"sts:*", "organizations:*", "apigateway:*", "logs:*", "eks:*"}})
 	for id, name := range map[string]string{ordersID: "orders", catalogID: "catalog"} {
 		sim.Account(id).SetName(name).AddRole(awssim.Role{Name: "Collector", TrustedPrincipals: []string{hub}, Allow: readRights})
 	}
@@ -47,7 +52,7 @@ func setup(t *testing.T, change ...func(*account.Config)) *world {
 	server := httptest.NewServer(sim.Handler())
 	t.Cleanup(server.Close)
 	cfg := account.Config{Organization: true, RoleName: "Collector", Regions: []string{region}, Quota: map[string]float64{
-		"apigateway": 1000, "GetResources": 1000, "DescribeLogGroups": 1000,
+		"apigateway": 1000, "GetResources": 1000, "DescribeLogGroups": 1000, "DescribeSubscriptionFilters": 1000,
 	}}
 	for _, f := range change {
 		f(&cfg)
@@ -67,7 +72,7 @@ func setup(t *testing.T, change ...func(*account.Config)) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &world{sim: sim, disc: d}
+	return &world{sim: sim, accounts: accounts, disc: d}
 }
 
 // addOrders gives the orders account a REST API with everything that a stage
@@ -128,6 +133,15 @@ func addCatalog(w *world) {
 			MethodSettings: map[string]awssim.MethodSetting{"sendMessage": {LoggingLevel: "INFO", DataTrace: true}},
 		}},
 	})
+}
+
+// withoutDetails leaves out what TestDiscoverDetails looks at.
+var withoutDetails = cmp.Options{
+	cmpopts.IgnoreFields(Region{}, "Throttle"),
+	cmpopts.IgnoreFields(API{}, "APIKeySource", "RouteSelection", "Deployments", "DetailsRead", "Digest", "Secrets"),
+	cmpopts.IgnoreFields(Stage{}, "Created", "Updated", "DeploymentID", "Deployed", "Settings"),
+	cmpopts.IgnoreFields(Route{}, "ID", "Backend"),
+	cmpopts.IgnoreFields(Authorizer{}, "TTL"),
 }
 
 func discover(t *testing.T, w *world) *Snapshot {
@@ -223,6 +237,7 @@ func TestDiscover(t *testing.T) {
 	ignore := cmp.Options{
 		cmpopts.EquateEmpty(),
 		cmpopts.IgnoreFields(API{}, "Created"),
+		withoutDetails,
 		cmpopts.IgnoreFields(LogGroup{}, "ARN", "Created", "Class", "Bytes"),
 	}
 	if diff := cmp.Diff(want, s.Accounts, ignore); diff != "" {

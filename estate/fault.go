@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/gatehouse-project/gatehouse/account"
 )
@@ -29,6 +30,30 @@ var (
 	readV2Routes      = read{"apigatewayv2:GetRoutes", "apigateway:GET", "arn:%[1]s:apigateway:%[2]s::/apis/*/routes"}
 	readV2Integration = read{"apigatewayv2:GetIntegrations", "apigateway:GET", "arn:%[1]s:apigateway:%[2]s::/apis/*/integrations"}
 	readV2Authorizers = read{"apigatewayv2:GetAuthorizers", "apigateway:GET", "arn:%[1]s:apigateway:%[2]s::/apis/*/authorizers"}
+	readDeliveries    = read{"logs:DescribeDeliveries", "logs:DescribeDeliver*", "arn:%[1]s:logs:%[2]s:%[3]s:delivery*"}
+	readValidators    = read{"apigateway:GetRequestValidators", "apigateway:GET", "arn:%[1]s:apigateway:%[2]s::/restapis/*/requestvalidators"}
+	readModels        = read{"apigateway:GetModels", "apigateway:GET", "arn:%[1]s:apigateway:%[2]s::/restapis/*/models"}
+	readResponses     = read{"apigateway:GetGatewayResponses", "apigateway:GET", "arn:%[1]s:apigateway:%[2]s::/restapis/*/gatewayresponses"}
+	readDeployments   = read{"apigateway:GetDeployments", "apigateway:GET", "arn:%[1]s:apigateway:%[2]s::/restapis/*/deployments*"}
+	readUsagePlans    = read{"apigateway:GetUsagePlans", "apigateway:GET", "arn:%[1]s:apigateway:%[2]s::/usageplans"}
+	readUsagePlanKeys = read{"apigateway:GetUsagePlanKeys", "apigateway:GET", "arn:%[1]s:apigateway:%[2]s::/usageplans/*/keys"}
+	readDomainNames   = read{"apigateway:GetDomainNames", "apigateway:GET", "arn:%[1]s:apigateway:%[2]s::/domainnames"}
+	readBasePaths     = read{"apigateway:GetBasePathMappings", "apigateway:GET", "arn:%[1]s:apigateway:%[2]s::/domainnames/*/basepathmappings"}
+	readAPIMappings   = read{"apigatewayv2:GetApiMappings", "apigateway:GET", "arn:%[1]s:apigateway:%[2]s::/domainnames/*/apimappings"}
+	readVPCLinks      = read{"apigateway:GetVpcLinks", "apigateway:GET", "arn:%[1]s:apigateway:%[2]s::/vpclinks"}
+	readV2VPCLinks    = read{"apigatewayv2:GetVpcLinks", "apigateway:GET", "arn:%[1]s:apigateway:%[2]s::/vpclinks"}
+	readCertificates  = read{"apigateway:GetClientCertificates", "apigateway:GET", "arn:%[1]s:apigateway:%[2]s::/clientcertificates"}
+	readV2Models      = read{"apigatewayv2:GetModels", "apigateway:GET", "arn:%[1]s:apigateway:%[2]s::/apis/*/models"}
+	readV2Deployments = read{"apigatewayv2:GetDeployments", "apigateway:GET", "arn:%[1]s:apigateway:%[2]s::/apis/*/deployments"}
+	readSubscriptions = read{"logs:DescribeSubscriptionFilters", "logs:DescribeSubscriptionFilters", "arn:%[1]s:logs:%[2]s:%[3]s:log-group:*"}
+	readMetricFilters = read{"logs:DescribeMetricFilters", "logs:DescribeMetricFilters", "arn:%[1]s:logs:%[2]s:%[3]s:log-group:*"}
+	readProtection    = read{"logs:GetDataProtectionPolicy", "logs:GetDataProtectionPolicy", "arn:%[1]s:logs:%[2]s:%[3]s:log-group:*"}
+	readLogPolicies   = read{"logs:DescribeResourcePolicies", "logs:DescribeResourcePolicies", "*"}
+	readClusterList   = read{"eks:ListClusters", "eks:ListClusters", "*"}
+	readCluster       = read{"eks:DescribeCluster", "eks:DescribeCluster", "arn:%[1]s:eks:%[2]s:%[3]s:cluster/*"}
+	readAccessEntries = read{"eks:ListAccessEntries", "eks:ListAccessEntries", "arn:%[1]s:eks:%[2]s:%[3]s:cluster/*"}
+	readAccessEntry   = read{"eks:DescribeAccessEntry", "eks:DescribeAccessEntry", "arn:%[1]s:eks:%[2]s:%[3]s:access-entry/*"}
+	readEntryPolicies = read{"eks:ListAssociatedAccessPolicies", "eks:ListAssociatedAccessPolicies", "arn:%[1]s:eks:%[2]s:%[3]s:access-entry/*"}
 	readLogGroups     = read{"logs:DescribeLogGroups", "logs:DescribeLogGroups", "arn:%[1]s:logs:%[2]s:%[3]s:log-group:*"}
 )
 
@@ -41,11 +66,20 @@ type place struct {
 // fault tells what a read that failed means; subject says of what it was, and
 // may be empty.
 func (p place) fault(r read, subject string, err error) Fault {
-	f := Fault{What: r.operation, Error: account.Text(err), Mend: p.mend(r, err)}
+	f := Fault{
+		What: r.operation, Error: account.Text(err), Mend: p.mend(r, err), Class: account.Classify(err),
+		Action: r.action, Resource: p.resource(r),
+	}
 	if subject != "" {
 		f.What += " of " + subject
 	}
 	return f
+}
+
+// resource is the ARN that a read asks for here.
+func (p place) resource(r read) string {
+	// A resource without a place for the account, as API Gateway's, leaves it out.
+	return strings.NewReplacer("%[1]s", account.PartitionOf(p.region), "%[2]s", p.region, "%[3]s", p.target.Account).Replace(r.resource)
 }
 
 func (p place) mend(r read, err error) string {
@@ -59,9 +93,8 @@ func (p place) mend(r read, err error) string {
 	}
 	switch account.Classify(err) {
 	case account.Denied:
-		resource := fmt.Sprintf(r.resource, account.PartitionOf(p.region), p.region, p.target.Account)
 		return fmt.Sprintf("allow %s on %s to %s; where the policy allows it already, a service control policy forbids it, "+
-			"or the region %s is not enabled in the account", r.action, resource, who, p.region)
+			"or the region %s is not enabled in the account", r.action, p.resource(r), who, p.region)
 	case account.Throttled:
 		return "AWS throttles the calls: the next discovery tries again; if it stays, other programs use the quota of the account"
 	case account.Expired:

@@ -71,6 +71,13 @@ func (set *groupSet) addAPI(account, region string, api *API) {
 			g.Name = s.ExecutionGroup
 			set.add(g, false)
 		}
+		for _, d := range s.Deliveries {
+			if inAccount, inRegion, name, ok := parseGroupARN(d.Destination); ok {
+				delivered := g
+				delivered.Account, delivered.Region, delivered.Name = inAccount, inRegion, name
+				set.add(delivered, false)
+			}
+		}
 		if s.AccessGroup != "" {
 			g.Name, g.AccessFormat = s.AccessGroup, s.AccessFormat
 			if inAccount, inRegion, _, ok := parseGroupARN(s.AccessLogARN); ok {

@@ -1,7 +1,6 @@
 package estate
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -23,46 +22,64 @@ const (
 	groupPage = 50
 )
 
-// logGroups lists API Gateway's own log groups and those that the stages name.
-// The second result is false where a listing failed, so that a group that is
-// not among them may exist all the same.
-func (r *regionReader) logGroups(ctx context.Context, apis []API) (groups []LogGroup, known bool) {
-	known = true
+// groupListing are the log groups of a region. Known is false where a listing
+// failed, so that a group that is not among them may exist all the same.
+type groupListing struct {
+	groups []LogGroup
+	known  bool
+	// same marks groups that are those of the last discovery, details and all.
+	same bool
+}
+
+// ownGroups lists the log groups that API Gateway itself names.
+func (r *regionReader) ownGroups(ctx context.Context) groupListing {
+	listing := groupListing{known: true}
 	for _, prefix := range []string{restGroupPrefix, v2GroupPrefix} {
 		found, err := r.describe(ctx, prefix)
 		if err != nil {
-			known = false
+			listing.known = false
+			r.unsaw(PartLogGroups)
 			r.failed(readLogGroups, "", err)
 		}
-		groups = append(groups, found...)
+		listing.groups = append(listing.groups, found...)
 	}
-	for _, name := range r.namedGroups(apis) {
-		if slices.ContainsFunc(groups, func(g LogGroup) bool { return g.Name == name }) {
+	listing.groups = slices.DeleteFunc(listing.groups, func(g LogGroup) bool { return g.Name == welcomeGroup })
+	return listing
+}
+
+// namedGroups adds the groups that the stages name.
+func (r *regionReader) namedGroups(ctx context.Context, apis []API, listing *groupListing) {
+	for _, name := range r.groupNames(apis) {
+		if name == welcomeGroup || slices.ContainsFunc(listing.groups, func(g LogGroup) bool { return g.Name == name }) {
 			continue
 		}
 		group, err := r.lookup(ctx, name)
 		switch {
 		case err != nil:
-			known = false
+			listing.known = false
+			r.unsaw(PartLogGroups)
 			r.failed(readLogGroups, "", err)
 		case group != nil:
-			groups = append(groups, *group)
+			listing.groups = append(listing.groups, *group)
 		}
 	}
-	groups = slices.DeleteFunc(groups, func(g LogGroup) bool { return g.Name == welcomeGroup })
-	slices.SortFunc(groups, func(a, b LogGroup) int { return cmp.Compare(a.Name, b.Name) })
-	return groups, known
 }
 
-// namedGroups returns the access-log groups of this account and region that
-// the stages name, each once.
-func (r *regionReader) namedGroups(apis []API) []string {
+// groupNames returns the access-log groups of this account and region that the
+// stages name, each once.
+func (r *regionReader) groupNames(apis []API) []string {
 	var names []string
 	for i := range apis {
 		for j := range apis[i].Stages {
 			account, region, name, ok := parseGroupARN(apis[i].Stages[j].AccessLogARN)
 			if ok && account == r.target.Account && region == r.region {
 				names = append(names, name)
+			}
+			for _, d := range apis[i].Stages[j].Deliveries {
+				account, region, name, ok := parseGroupARN(d.Destination)
+				if ok && account == r.target.Account && region == r.region {
+					names = append(names, name)
+				}
 			}
 		}
 	}
@@ -114,6 +131,13 @@ func logGroup(g *types.LogGroup) LogGroup {
 		KMSKey:        aws.ToString(g.KmsKeyId),
 		Class:         string(g.LogGroupClass),
 		Bytes:         aws.ToInt64(g.StoredBytes),
+
+		DataProtection:     string(g.DataProtectionStatus),
+		DeletionProtection: aws.ToBool(g.DeletionProtectionEnabled),
+	}
+	if aws.ToInt32(g.MetricFilterCount) > 0 {
+		// Filled in by groupDetails.
+		group.Unseen = []Part{PartMetricFilters}
 	}
 	if g.CreationTime != nil {
 		group.Created = time.UnixMilli(*g.CreationTime).UTC()

@@ -6,11 +6,13 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/apigateway"
 	"github.com/aws/aws-sdk-go-v2/service/apigatewayv2"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	"github.com/aws/aws-sdk-go-v2/service/eks"
 
 	"github.com/gatehouse-project/gatehouse/account"
 	"github.com/gatehouse-project/gatehouse/transaction"
@@ -22,60 +24,121 @@ type regionReader struct {
 	rest *apigateway.Client
 	v2   *apigatewayv2.Client
 	logs *cloudwatchlogs.Client
+	eks  *eks.Client
+	// before is the region at the last discovery, which may stand for what shows no
+	// sign of change; nil: everything is read.
+	before *Region
+	now    time.Time
+
+	// asked counts the log groups whose details were read, and refused are the parts
+	// that no group's details can be read of; of groupDetails alone.
+	asked   int
+	refused map[Part]bool
 
 	mu     sync.Mutex
 	faults []Fault
+	notes  []Fault
+	unseen []Part
 }
 
-// region reads everything in one region. Its errors are in the result.
-func (d *Discoverer) region(ctx context.Context, t account.Target, name string) Region {
+// region reads everything in one region. Its errors are in the result. What shows no
+// sign of change since before is taken from it; nil: everything is read.
+func (d *Discoverer) region(ctx context.Context, t account.Target, name string, before *Region) Region {
 	cfg := d.accounts.Config(t, name)
 	r := &regionReader{
-		place: place{target: t, region: name},
-		rest:  apigateway.NewFromConfig(cfg),
-		v2:    apigatewayv2.NewFromConfig(cfg),
-		logs:  cloudwatchlogs.NewFromConfig(cfg),
+		place:  place{target: t, region: name},
+		rest:   apigateway.NewFromConfig(cfg),
+		v2:     apigatewayv2.NewFromConfig(cfg),
+		logs:   cloudwatchlogs.NewFromConfig(cfg),
+		eks:    eks.NewFromConfig(cfg),
+		before: before,
+		now:    d.clock().UTC(),
 	}
 	result := Region{Name: name}
 
-	var details []func()
-	apis := r.listREST(ctx)
-	rest := len(apis)
-	apis = append(apis, r.listV2(ctx)...)
-	for i := range apis {
-		api := &apis[i]
-		if i < rest {
-			details = append(details, func() { r.readREST(ctx, api) })
-		} else {
-			details = append(details, func() { r.readV2(ctx, api) })
-		}
-	}
-	slots := make(chan struct{}, apisAtOnce)
+	var rest, v2 []API
 	var wg sync.WaitGroup
-	for _, detail := range details {
-		slots <- struct{}{}
+	wg.Go(func() { rest = r.listREST(ctx) })
+	wg.Go(func() { v2 = r.listV2(ctx) })
+	wg.Go(func() { result.Clusters = r.readClusters(ctx) })
+	wg.Wait()
+	apis := slices.Concat(rest, v2)
+
+	groups := groupListing{known: true}
+	if len(apis) > 0 {
+		wg.Go(func() { r.shared(ctx, &result) })
+		wg.Go(func() { r.details(ctx, apis, len(rest)) })
+	}
+	// API Gateway makes log groups for APIs alone: a region that has none, and had
+	// none, gets no new one.
+	if len(apis) == 0 && before != nil && len(before.APIs) == 0 && before.Seen(PartLogGroups) {
+		groups.groups, groups.same = before.LogGroups, true
+	} else {
 		wg.Go(func() {
-			defer func() { <-slots }()
-			detail()
+			groups = r.ownGroups(ctx)
+			r.groupDetails(ctx, groups.groups)
 		})
 	}
 	wg.Wait()
 
 	if len(apis) > 0 {
-		result.LogRole = r.logRole(ctx)
+		r.deliveries(ctx, apis)
 	}
-	var known bool
-	result.LogGroups, known = r.logGroups(ctx, apis)
+	if !groups.same {
+		own := len(groups.groups)
+		r.namedGroups(ctx, apis, &groups)
+		r.groupDetails(ctx, groups.groups[own:])
+		slices.SortFunc(groups.groups, func(a, b LogGroup) int { return cmp.Compare(a.Name, b.Name) })
+	}
+	result.LogGroups = groups.groups
 	for i := range apis {
-		finish(&apis[i], result.LogGroups, known)
+		finish(&apis[i], result.LogGroups, groups.known)
 	}
 	slices.SortFunc(apis, func(a, b API) int {
 		return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
 	})
 	result.APIs = apis
-	slices.SortStableFunc(r.faults, func(a, b Fault) int { return cmp.Compare(a.What, b.What) })
-	result.Errors = r.faults
+	byWhat := func(a, b Fault) int { return cmp.Compare(a.What, b.What) }
+	slices.SortStableFunc(r.faults, byWhat)
+	slices.SortStableFunc(r.notes, byWhat)
+	slices.Sort(r.unseen)
+	result.Errors, result.Notes, result.Unseen = r.faults, r.notes, r.unseen
 	return result
+}
+
+// details reads the APIs, of which the first so many are REST APIs, a few at once.
+func (r *regionReader) details(ctx context.Context, apis []API, rest int) {
+	slots := make(chan struct{}, apisAtOnce)
+	var wg sync.WaitGroup
+	for i := range apis {
+		api := &apis[i]
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			if i < rest {
+				r.discoverREST(ctx, api)
+			} else {
+				r.discoverV2(ctx, api)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// shared reads what the APIs of a region share.
+func (r *regionReader) shared(ctx context.Context, result *Region) {
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		result.LogRole, result.Throttle = r.account(ctx)
+		result.UsagePlans = r.usagePlans(ctx)
+	})
+	wg.Go(func() {
+		result.VPCLinks = r.vpcLinks(ctx)
+		result.Certificates = r.clientCertificates(ctx)
+		result.Domains = r.domains(ctx)
+	})
+	wg.Go(func() { result.LogPolicies = r.logPolicies(ctx) })
+	wg.Wait()
 }
 
 func (r *regionReader) failed(what read, subject string, err error) {
@@ -85,13 +148,47 @@ func (r *regionReader) failed(what read, subject string, err error) {
 	r.faults = addFault(r.faults, f)
 }
 
-func (r *regionReader) logRole(ctx context.Context) string {
+// missed tells of a read that Gatehouse can do without. Older policies do not allow
+// it and some partitions do not know it: what is refused is a note and not a fault.
+// The part, unless it is empty, is one of the region's.
+func (r *regionReader) missed(what read, err error, p Part) {
+	if p != "" {
+		r.unsaw(p)
+	}
+	switch account.Classify(err) {
+	case account.Throttled, account.Transient, account.Expired, account.Cut, account.Canceled:
+		r.failed(what, "", err)
+		return
+	case account.ClassNone, account.Denied, account.Gone, account.Invalid:
+	}
+	f := r.fault(what, "", err)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.notes = addFault(r.notes, f)
+}
+
+func (r *regionReader) unsaw(p Part) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.unseen = mark(r.unseen, p)
+}
+
+func (r *regionReader) account(ctx context.Context) (logRole string, limit *Throttle) {
 	out, err := r.rest.GetAccount(ctx, &apigateway.GetAccountInput{})
 	if err != nil {
+		r.unsaw(PartAccount)
 		r.failed(readAccount, "", err)
-		return ""
+		return "", nil
 	}
-	return aws.ToString(out.CloudwatchRoleArn)
+	return aws.ToString(out.CloudwatchRoleArn), restThrottle(out.ThrottleSettings)
+}
+
+// utc is a time as the snapshot keeps it; zero for none.
+func utc(t *time.Time) time.Time {
+	if t == nil || t.IsZero() {
+		return time.Time{}
+	}
+	return t.UTC()
 }
 
 // finish puts an API in order and decides which execution-log group each stage
@@ -112,10 +209,19 @@ func finish(api *API, groups []LogGroup, known bool) {
 		})
 	}
 	slices.SortFunc(api.Stages, func(a, b Stage) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(api.Secrets, func(a, b Secret) int { return cmp.Or(cmp.Compare(a.Where, b.Where), cmp.Compare(a.Kind, b.Kind)) })
+	slices.Sort(api.Unseen)
+}
+
+// sortDetails puts what only a deployment changes in order. Details that are taken
+// from the last discovery are in order already, and others may be reading them.
+func sortDetails(api *API) {
 	slices.SortFunc(api.Routes, func(a, b Route) int {
 		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Method, b.Method))
 	})
 	slices.SortFunc(api.Authorizers, func(a, b Authorizer) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortFunc(api.Models, func(a, b Model) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(api.GatewayResponses, func(a, b GatewayResponse) int { return cmp.Compare(a.Type, b.Type) })
 }
 
 // logs reports whether any method of the stage writes execution logs.
@@ -154,16 +260,6 @@ func integrationText(kind, uri string) string {
 	if _, rest, ok := strings.Cut(uri, "/functions/"); ok {
 		uri = strings.TrimSuffix(rest, "/invocations")
 	}
-	uri, _, _ = strings.Cut(uri, "?")
-	if scheme, rest, ok := strings.Cut(uri, "://"); ok {
-		host, path, slash := strings.Cut(rest, "/")
-		if i := strings.LastIndexByte(host, '@'); i >= 0 {
-			host = host[i+1:]
-		}
-		uri = scheme + "://" + host
-		if slash {
-			uri += "/" + path
-		}
-	}
+	uri = cleanURI(uri)
 	return strings.TrimSpace(kind + " " + uri)
 }
