@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 
 	"github.com/gatehouse-project/gatehouse/account"
@@ -40,6 +41,9 @@ type CloudWatchConfig struct {
 	// exist: API Gateway makes an execution log group with its first event. Nil:
 	// none.
 	Stages func() []transaction.Group
+	// Restriction leaves out the groups of APIs and stages that are not to be
+	// read.
+	Restriction Restriction
 	// Unmask asks for what a data protection policy would mask; the role then
 	// needs logs:Unmask.
 	Unmask bool
@@ -59,13 +63,16 @@ type CloudWatch struct {
 	mu      sync.Mutex
 	targets map[string]account.Target // by account and region
 	used    map[string]*cloudwatchlogs.Client
-	noted   map[string]bool      // notes that were logged
-	exist   map[string]time.Time // groups outside the prefix that are known to exist, with their creation
+	// counters are the clients of the metrics, by the same key as used.
+	counters map[string]*cloudwatch.Client
+	noted    map[string]bool      // notes that were logged
+	exist    map[string]time.Time // groups outside the prefix that are known to exist, with their creation
 }
 
 var (
-	_ Source = (*CloudWatch)(nil)
-	_ Finder = (*CloudWatch)(nil)
+	_ Source  = (*CloudWatch)(nil)
+	_ Finder  = (*CloudWatch)(nil)
+	_ Counter = (*CloudWatch)(nil)
 )
 
 type arnGroup struct {
@@ -77,13 +84,14 @@ type arnGroup struct {
 // group, or if no groups are chosen at all.
 func NewCloudWatch(clients Clients, cfg CloudWatchConfig) (*CloudWatch, error) {
 	s := &CloudWatch{
-		cfg:     cfg,
-		clients: clients,
-		log:     cfg.Log,
-		targets: make(map[string]account.Target),
-		used:    make(map[string]*cloudwatchlogs.Client),
-		noted:   make(map[string]bool),
-		exist:   make(map[string]time.Time),
+		cfg:      cfg,
+		clients:  clients,
+		log:      cfg.Log,
+		targets:  make(map[string]account.Target),
+		used:     make(map[string]*cloudwatchlogs.Client),
+		counters: make(map[string]*cloudwatch.Client),
+		noted:    make(map[string]bool),
+		exist:    make(map[string]time.Time),
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -131,6 +139,7 @@ func (s *CloudWatch) Read(ctx context.Context, group transaction.Group, from, to
 			Stream:    aws.ToString(e.LogStreamName),
 			Timestamp: aws.ToInt64(e.Timestamp),
 			Message:   aws.ToString(e.Message),
+			Ingested:  aws.ToInt64(e.IngestionTime),
 		}
 		page.Bytes += int64(len(page.Events[i].Message))
 	}

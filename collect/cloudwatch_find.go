@@ -84,6 +84,7 @@ func (s *CloudWatch) Find(ctx context.Context) ([]Found, []Problem) {
 			})
 		}
 	}
+	found = slices.DeleteFunc(found, func(f Found) bool { return !s.cfg.Restriction.Reads(&f.Group) })
 	return found, problems
 }
 
@@ -110,8 +111,13 @@ func (s *CloudWatch) stages() map[string]transaction.Group {
 	if s.cfg.Stages == nil {
 		return nil
 	}
+	return groupsOf(s.cfg.Stages())
+}
+
+// groupsOf joins what stages tell of the same group, by Key.
+func groupsOf(stages []transaction.Group) map[string]transaction.Group {
 	groups := make(map[string]transaction.Group)
-	for _, g := range s.cfg.Stages() {
+	for _, g := range stages {
 		o, ok := groups[g.Key()]
 		if ok {
 			if o.APIID != g.APIID || o.Stage != g.Stage {

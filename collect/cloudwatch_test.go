@@ -2,11 +2,13 @@ package collect_test
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -23,6 +25,7 @@ const (
 	securityID = "111111111111"
 	ordersID   = "222222222222"
 	catalogID  = "333333333333"
+	externalID = "gatehouse-42"
 )
 
 // cloud is a simulated AWS of three accounts, the first of which reads the two
@@ -37,11 +40,9 @@ func newCloud(t *testing.T, endpoint func(*awssim.Sim) (string, aws.HTTPClient))
 	sim := awssim.New(awssim.Options{Seed: 7, ScanWindow: 500})
 	security := sim.Account(securityID)
 	security.AddRole(awssim.Role{Name: "Base", Allow: []string{"sts:*"}})
-	cfg := account.Config{ExternalID: "gatehouse-42", Regions: []string{testRegion}, Quota: map[string]float64{"FilterLogEvents": 1000, "DescribeLogGroups": 1000}}
+	cfg := account.Config{ExternalID: externalID, Regions: []string{testRegion}, Quota: map[string]float64{"FilterLogEvents": 1000, "DescribeLogGroups": 1000}}
 	for _, id := range []string{ordersID, catalogID} {
-		arn := sim.Account(id).AddRole(awssim.Role{
-			Name: "Collector", TrustedAccounts: []string{securityID}, ExternalID: cfg.ExternalID, Allow: []string{"logs:*"},
-		})
+		arn := (&cloud{sim: sim}).addRole(id)
 		cfg.Roles = append(cfg.Roles, account.Role{ARN: arn})
 	}
 	base := security.Session("Base", "test", 12*time.Hour)
@@ -59,6 +60,14 @@ func newCloud(t *testing.T, endpoint func(*awssim.Sim) (string, aws.HTTPClient))
 		t.Fatal(err)
 	}
 	return &cloud{sim: sim, accounts: accounts}
+}
+
+// addRole makes the role that is read with, or makes it again.
+func (c *cloud) addRole(id string) (arn string) {
+	return c.sim.Account(id).AddRole(awssim.Role{
+		Name: "Collector", TrustedAccounts: []string{securityID}, ExternalID: externalID,
+		Allow: []string{"logs:*", "cloudwatch:GetMetricData"},
+	})
 }
 
 // overTCP listens on a port.
@@ -92,8 +101,26 @@ func (c handlerClient) Do(r *http.Request) (*http.Response, error) {
 		in.Body = http.NoBody
 	}
 	out := httptest.NewRecorder()
-	c.handler.ServeHTTP(out, in)
-	return out.Result(), nil
+	cut := c.serve(out, in)
+	res := out.Result()
+	if cut {
+		res.Body = io.NopCloser(io.MultiReader(res.Body, iotest.ErrReader(io.ErrUnexpectedEOF)))
+	}
+	return res, nil
+}
+
+// serve reports whether the handler cut the connection.
+func (c handlerClient) serve(w http.ResponseWriter, r *http.Request) (cut bool) {
+	defer func() {
+		if p := recover(); p != nil {
+			if p != http.ErrAbortHandler { //nolint:errorlint // this very value
+				panic(p)
+			}
+			cut = true
+		}
+	}()
+	c.handler.ServeHTTP(w, r)
+	return false
 }
 
 func (c *cloud) logs(id string) *awssim.Logs { return c.sim.Account(id).Region(testRegion).Logs() }

@@ -19,6 +19,7 @@ type Collector struct {
 	metrics  *metrics
 	pipeline *pipeline
 	now      func() time.Time
+	counter  Counter // nil: nothing is compared
 
 	begun   atomic.Bool
 	open    atomic.Int64 // calls in all assemblers
@@ -29,6 +30,10 @@ type Collector struct {
 	once  bool
 	end   int64
 	since time.Time
+	// pass and passed are those of RunPass, which is also once; passed is when it
+	// began.
+	pass   bool
+	passed time.Time
 
 	mu       sync.Mutex
 	started  time.Time
@@ -66,6 +71,9 @@ func New(cfg Config, deps Deps) (*Collector, error) {
 	}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
+	}
+	if !cfg.SkipCheck {
+		c.counter, _ = deps.Source.(Counter)
 	}
 	c.pipeline = newPipeline(c)
 	if err := newGauges(c).register(deps.Metrics); err != nil {

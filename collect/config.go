@@ -42,6 +42,13 @@ type Config struct {
 	// the context of Run is done; 30 s.
 	ShutdownTimeout time.Duration
 
+	// SkipCheck switches the comparison with the Source's own count off.
+	SkipCheck bool
+	// CheckInterval is how often the count is asked for; 5 min. CheckDelay is how
+	// long after its end a minute's count is taken for whole; 3 min.
+	CheckInterval time.Duration
+	CheckDelay    time.Duration
+
 	// Concurrency is how many windows of one account and region are read at the
 	// same time; 8.
 	Concurrency int
@@ -55,6 +62,9 @@ type Config struct {
 	// account and region; 100,000. At three quarters of it, over all accounts
 	// and regions together, only the groups that are furthest behind are read.
 	MaxOpenCalls int
+	// Redactor takes secrets out of calls as they close; nil for the default
+	// rules.
+	Redactor *transaction.Redactor
 	// MaxPendingTransactions and MaxPendingBytes bound what waits for the
 	// sinks; 20,000 and 64 MB. Reading stops at either.
 	MaxPendingTransactions int
@@ -88,6 +98,8 @@ func (c *Config) setDefaults() {
 	set(&c.DiscoveryInterval, 5*time.Minute)
 	set(&c.CommitInterval, time.Second)
 	set(&c.ShutdownTimeout, 30*time.Second)
+	set(&c.CheckInterval, 5*time.Minute)
+	set(&c.CheckDelay, 3*time.Minute)
 	setInt(&c.Concurrency, 8)
 	setInt(&c.WindowPages, 4)
 	setInt(&c.BatchTransactions, 1000)
@@ -118,6 +130,8 @@ func (c *Config) validate() error {
 		{"discovery_interval", c.DiscoveryInterval},
 		{"commit_interval", c.CommitInterval},
 		{"shutdown_timeout", c.ShutdownTimeout},
+		{"check_interval", c.CheckInterval},
+		{"check_delay", c.CheckDelay},
 	} {
 		if d.v < time.Millisecond {
 			return fmt.Errorf("%s is %v: it must be at least 1ms", d.name, d.v)
@@ -156,10 +170,10 @@ type Deps struct {
 	Observers []Observer
 	// Enricher may be nil.
 	Enricher Enricher
-	// Keep says which transactions are handed on; the others are counted as
-	// filtered. Nil keeps all. It is called after the Enricher and must be safe
-	// for concurrent use, as the Enricher must.
-	Keep func(*transaction.Transaction) bool
+	// Filter says which transactions are handed on, to sinks and observers alike;
+	// the events of the others are counted as filtered. It is asked after the
+	// Enricher, for it may ask for the route. Nil keeps all.
+	Filter *Filter
 	// Log may be nil.
 	Log *slog.Logger
 	// Metrics may be nil: nothing is registered then.

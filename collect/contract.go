@@ -45,6 +45,10 @@ type Found struct {
 	transaction.Group
 	// Created is when the group was created; zero where that is not known.
 	Created time.Time
+	// First, if it is set, is where the group's events begin in a Source that
+	// keeps them until they were delivered: a group without a cursor is read from
+	// there, however long ago that is.
+	First time.Time
 }
 
 // Finder is a Source that also tells when each group was created. With it, a
@@ -52,6 +56,30 @@ type Found struct {
 // without it, from the discovery minus Config.StartFrom.
 type Finder interface {
 	Find(ctx context.Context) (groups []Found, problems []Problem)
+}
+
+// Counter is a Source that can tell how many events there are, from a count that
+// is kept apart from the events: CloudWatch's metric IncomingLogEvents, or the
+// receipts of a spool. With it the collector proves that it has read all events,
+// and reads again what does not add up; without it there is no check.
+type Counter interface {
+	// Counts tells for each of the groups, in their order, how many events were
+	// taken in during the minutes [from, to), given in milliseconds. All groups
+	// are of one account and region; a Counter splits them over as many requests
+	// as it needs. An event counts in the minute of its Event.Ingested, or of its
+	// Timestamp where Ingested is 0. A minute that is not told has no events, or
+	// none yet: a count may grow for some minutes after its minute is over, and
+	// every minute is asked for again for an hour.
+	//
+	// A permission that is missing is an error that account.Classify calls
+	// Denied.
+	Counts(ctx context.Context, groups []transaction.Group, from, to int64) ([][]MinuteCount, error)
+}
+
+// MinuteCount is how many events were taken in during one minute.
+type MinuteCount struct {
+	Minute int64 `json:"minute"` // its beginning, milliseconds since the epoch
+	Events int64 `json:"events"`
 }
 
 // Sink takes transactions out. The collector calls each sink from one
@@ -132,6 +160,34 @@ type GroupCheckpoint struct {
 	Seen     []Seen
 	SeenFrom int64
 	Books    Books
+
+	// Counted is the collector's own count for the check, nil where nothing is
+	// counted. Aged are minutes of timestamps that both readings have passed and
+	// that only the check may read again: those that aged since the last Commit
+	// of this group (Commit), or all that were kept (Load), in which a minute may
+	// come several times. Commit appends them and forgets the minutes before
+	// AgedFrom.
+	Counted  *Counted     `json:",omitempty"`
+	Aged     []AgedMinute `json:",omitempty"`
+	AgedFrom int64        `json:",omitempty"`
+}
+
+// Counted is how many distinct events of a group were taken in by CloudWatch in
+// each minute, of those that will not be read again.
+type Counted struct {
+	// Since is the first minute of which all events were read, in milliseconds.
+	Since int64 `json:"since"`
+	// From is the minute of the first of Events.
+	From   int64   `json:"from,omitempty"`
+	Events []int64 `json:"events,omitempty"`
+}
+
+// AgedMinute is what is remembered of a minute of timestamps for the check.
+type AgedMinute struct {
+	Minute int64    // its beginning, milliseconds
+	Newest int64    // the youngest event of Calls, milliseconds
+	Events []uint32 // a set of the digests of eventIds, in a form of its own
+	Calls  []uint64 // digests of calls that ended in it
 }
 
 // Seen is a segment of delivered events and calls by 64-bit digest.
@@ -201,6 +257,59 @@ type GroupHealth struct {
 	LastRead      time.Time     `json:"last_read,omitzero"`
 	LastEvent     time.Time     `json:"last_event,omitzero"`
 	Amplification float64       `json:"read_amplification"` // events on the wire / distinct events
+	Check         Check         `json:"check"`
+}
+
+// The states of a Check.
+const (
+	// CheckOff means that nothing is compared: it is switched off, or the Source
+	// cannot count.
+	CheckOff = "off"
+	// CheckWaiting means that no minute is old enough to be compared yet.
+	CheckWaiting = "waiting"
+	// CheckComplete means that every minute compared adds up.
+	CheckComplete = "complete"
+	// CheckRereading means that minutes are short and are read again.
+	CheckRereading = "rereading"
+	// CheckShort means that minutes stay short after they were read again as often
+	// as is of use. Error says so in words.
+	CheckShort = "short"
+	// CheckUnavailable means that the count cannot be had. Error and Mend say why.
+	CheckUnavailable = "unavailable"
+)
+
+// Check is how the events that were read compare with the Source's own count,
+// minute by minute of the time when CloudWatch took them in. The counters run
+// since the collector's start.
+type Check struct {
+	State string `json:"state"` // one of the Check… constants
+	// Through is the end of the last minute that was compared; every minute
+	// before it for an hour back adds up, or is counted in Missing.
+	Through time.Time `json:"through,omitzero"`
+	// Missing are events that the count has more than were read, of the minutes
+	// that do not add up now.
+	Missing int64 `json:"missing"`
+	// Minutes were compared; Short of them did not add up at first. Of those,
+	// Repaired added up after they were read again, and Unrepaired were given up.
+	Minutes    int64 `json:"minutes"`
+	Short      int64 `json:"short"`
+	Repaired   int64 `json:"repaired"`
+	Unrepaired int64 `json:"unrepaired"`
+	// Found are events that only the check found. Reread are all events that came
+	// over the wire for it; they are part of Books.EventsOnWire.
+	Found  int64 `json:"found"`
+	Reread int64 `json:"reread"`
+	// Spared are minutes of log time that the slow reading did not read because
+	// the count proved that nothing in them was missed.
+	Spared int64  `json:"spared"`
+	Error  string `json:"error,omitempty"`
+	Mend   string `json:"mend,omitempty"`
+}
+
+// FilterHealth is what one rule of the filter did since the collector's start.
+type FilterHealth struct {
+	Rule  string `json:"rule"`  // the setting's name, such as filter_status
+	Calls int64  `json:"calls"` // calls that it dropped
 }
 
 // SinkHealth is what the health page shows of one sink.
@@ -211,6 +320,7 @@ type SinkHealth struct {
 	Failures   int64     `json:"failures"`
 	Waiting    int       `json:"waiting"` // transactions held for it
 	Error      string    `json:"error,omitempty"`
+	Mend       string    `json:"mend,omitempty"` // what a person can do about Error, if the sink knows
 	ErrorSince time.Time `json:"error_since,omitzero"`
 	LastOK     time.Time `json:"last_ok,omitzero"`
 }
@@ -227,4 +337,10 @@ type Health struct {
 	// the youngest call; empty if that call is more than five minutes old.
 	CallsPerSecond map[transaction.Visibility]float64 `json:"calls_per_second"`
 	OpenCalls      int                                `json:"open_calls"`
+	// Check sums the checks of all groups. Its State is the worst of them: short,
+	// unavailable, rereading, waiting, complete, off, in this order.
+	Check Check `json:"check"`
+	// Filters are the rules that are set, in the order in which they are asked. A
+	// call that several would drop counts for the first of them.
+	Filters []FilterHealth `json:"filters"`
 }

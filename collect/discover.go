@@ -102,7 +102,7 @@ func (c *Collector) start(f *Found, now time.Time) GroupCheckpoint {
 	saved, ok := c.saved[key]
 	if ok {
 		delete(c.saved, key)
-		if c.once {
+		if c.once && !c.pass {
 			saved = c.resume(saved)
 		}
 		return saved
@@ -116,6 +116,9 @@ func (c *Collector) start(f *Found, now time.Time) GroupCheckpoint {
 	}
 	if !c.since.IsZero() {
 		from = c.since
+	}
+	if !f.First.IsZero() && f.First.Before(from) {
+		from = f.First
 	}
 	at := from.UnixMilli()
 	return GroupCheckpoint{Group: f.Group, From: at, Fast: at, Slow: at}

@@ -59,22 +59,38 @@
 // with the same batch for as long as it takes. Meanwhile transactions wait up to
 // MaxPending, and then reading stops until there is room.
 //
+// # The check
+//
+// A Source that is a Counter tells how many events CloudWatch took in, by the
+// minute. The collector counts the same of what it has read (tally), saves that
+// with the cursors for all that no reading passes again, and compares sums over
+// the last hour. Where they prove that nothing is missing, the slow reading has
+// nothing to find and passes on without reading; where a minute is short, the
+// time in which its events may be is read again, as far as that is paid for by
+// what was spared, and once at the end whatever it costs. What is found goes a way
+// of its own: the whole time is read first, and then its calls are rebuilt, handed
+// on and cut under one lock, so that no cursor has to go back for them. For an
+// hour and three quarters the digests of what was read are kept in a smaller form
+// (aged), to tell doubles then.
+//
 // # Memory
 //
 // Bounded by configuration: open calls by MaxOpenCalls (reading slows down
 // before that, and calls are evicted, counted, beyond it), transactions that
 // wait by MaxPendingTransactions and MaxPendingBytes, pages in flight by
-// Concurrency for each lane, digests by MaxDigests (10 to 22 bytes each):
-// beyond it the slow reading runs earlier than Overlap, which shortens how
+// Concurrency for each lane, digests by MaxDigests (10 to 22 bytes each,
+// aged ones a third): beyond it the check looks less far back, and the slow
+// reading runs earlier than Overlap, which shortens how
 // late an event may come, and says so.
 //
 // # Limits
 //
-// An event that CloudWatch shows later than Overlap after its own time is not
-// found. Timestamps are taken as they are: an event dated in the future is read
-// when its time comes, one dated further back than Overlap counts as late. A
-// call that was in progress at the moment where the first reading began is seen
-// from there on, and a back-fill that goes further back sends its earlier half
+// An event that CloudWatch shows later than Overlap after its own time is found
+// by the check alone, and without a Counter not at all. Timestamps are taken as
+// they are: an event dated in the future is read when its time comes, and is
+// missing until then for the check; one dated further back than Overlap counts
+// as late. A call that was in progress at the moment where the first reading
+// began is seen from there on, and a back-fill that goes further back sends its earlier half
 // under the same id. Of two different events in 2^64 with the same digest one
 // is taken for a double.
 //

@@ -142,9 +142,7 @@ func TestWhatIsNotKeptIsCounted(t *testing.T) {
 		}
 		deps := (&process{disk: d, logs: l}).deps()
 		deps.Enricher = enricher{}
-		deps.Keep = func(tx *transaction.Transaction) bool {
-			return tx.Route == "/pets/{id}" && tx.RequestID < requestID(4)
-		}
+		deps.Filter = filter(t, collect.FilterConfig{Paths: []string{"!/pets/{cat}"}})
 		r := start(t, collect.Config{}, deps)
 		time.Sleep(10 * time.Minute)
 		r.stop(t)
@@ -156,6 +154,21 @@ func TestWhatIsNotKeptIsCounted(t *testing.T) {
 	})
 }
 
+// enricher gives the calls from 4 on another route.
 type enricher struct{}
 
-func (enricher) Enrich(t *transaction.Transaction) { t.Route = "/pets/{id}" }
+func (enricher) Enrich(t *transaction.Transaction) {
+	t.Route = "/pets/{id}"
+	if t.RequestID >= requestID(4) {
+		t.Route = "/pets/{cat}"
+	}
+}
+
+func filter(t *testing.T, cfg collect.FilterConfig) *collect.Filter {
+	t.Helper()
+	f, err := collect.NewFilter(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}

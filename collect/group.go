@@ -56,6 +56,8 @@ type group struct {
 	busy       bool // a window is being read
 	absent     bool // the last discovery did not find it
 
+	check *check // nil: nothing is compared
+
 	trouble   trouble
 	committed int64 // Fast, as the State has it
 	lastRead  time.Time
@@ -115,7 +117,7 @@ func (g *group) touch() {
 // now cut, has been delivered: open calls do not exist in it, neither in the
 // cursors nor in the books. Late lines may follow the last event of a call by
 // up to keep milliseconds, so digests are kept that much longer.
-func (g *group) checkpoint(keep int64) GroupCheckpoint {
+func (g *group) checkpoint(keep int64, now time.Time) GroupCheckpoint {
 	low := g.low(g.readings[fast].next)
 	if low >= g.skipTo {
 		g.skipFrom, g.skipTo = 0, 0
@@ -130,6 +132,14 @@ func (g *group) checkpoint(keep int64) GroupCheckpoint {
 		Books:    g.books,
 	}
 	c.SeenFrom = c.Slow - keep
+	if g.check == nil {
+		c.AgedFrom = maxTime // there will be a gap
+	} else {
+		g.seal(c.Slow, now)
+		c.SeenFrom = min(c.SeenFrom, g.check.sealedTo)
+		c.Counted, c.Aged, c.AgedFrom = g.check.tally.counted(), g.check.delta, g.check.reach
+		g.check.delta = nil
+	}
 	c.Books.Read -= g.held
 	c.Books.Open = 0
 	if len(g.settled.Events)+len(g.settled.Calls) > 0 {

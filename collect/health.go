@@ -1,6 +1,7 @@
 package collect
 
 import (
+	"slices"
 	"time"
 
 	"github.com/gatehouse-project/gatehouse/transaction"
@@ -23,6 +24,7 @@ func (c *Collector) Health() Health {
 	for i := range h.Groups {
 		g := &h.Groups[i]
 		h.Totals.Add(g.Books)
+		h.Check.add(&g.Check)
 		if g.State != stateGone {
 			h.Lag = max(h.Lag, g.Lag)
 		}
@@ -33,8 +35,28 @@ func (c *Collector) Health() Health {
 			Mend: "raise max_digests, or read fewer log groups with one process",
 		})
 	}
+	h.Filters = c.deps.Filter.Health()
 	c.pipeline.health(&h, now)
 	return h
+}
+
+// add sums checks up; the worst state is the state of all.
+func (c *Check) add(o *Check) {
+	worst := []string{CheckShort, CheckUnavailable, CheckRereading, CheckWaiting, CheckComplete, CheckOff, ""}
+	if slices.Index(worst, o.State) < slices.Index(worst, c.State) {
+		c.State, c.Error, c.Mend = o.State, o.Error, o.Mend
+	}
+	if !o.Through.IsZero() && (c.Through.IsZero() || o.Through.Before(c.Through)) {
+		c.Through = o.Through
+	}
+	c.Missing += o.Missing
+	c.Minutes += o.Minutes
+	c.Short += o.Short
+	c.Repaired += o.Repaired
+	c.Unrepaired += o.Unrepaired
+	c.Found += o.Found
+	c.Reread += o.Reread
+	c.Spared += o.Spared
 }
 
 // health tells of all groups of the lane, and of the lane itself if nothing of
@@ -58,6 +80,7 @@ func (l *lane) health(now time.Time) ([]GroupHealth, *Problem) {
 			State:     l.state(g, now),
 			LastRead:  g.lastRead,
 			OpenCalls: g.openCalls(),
+			Check:     l.checkHealth(g),
 		}
 		if g.lastEvent != 0 {
 			h.LastEvent = time.UnixMilli(g.lastEvent)
@@ -91,18 +114,23 @@ func (l *lane) state(g *group, now time.Time) string {
 	}
 }
 
-// gauge returns the largest lag of the groups that exist, and how many digests
-// are kept.
-func (l *lane) gauge(now time.Time) (lag time.Duration, digests int) {
+// gauge returns the largest lag of the groups that exist, how many digests are
+// kept, and how often a distinct event came over the wire.
+func (l *lane) gauge(now time.Time) (lag time.Duration, digests int, amplification float64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	var books Books
 	for _, g := range l.order {
 		digests += g.digests
+		books.Add(g.books)
 		if !g.absent {
 			lag = max(lag, now.Sub(time.UnixMilli(g.committed)))
 		}
 	}
-	return lag, digests
+	if books.Read > 0 {
+		amplification = float64(books.EventsOnWire) / float64(books.Read)
+	}
+	return lag, digests, amplification
 }
 
 // committed notes the cursors that the State has.

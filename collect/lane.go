@@ -7,8 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/cespare/xxhash/v2"
-
 	"github.com/gatehouse-project/gatehouse/transaction"
 )
 
@@ -32,6 +30,8 @@ type lane struct {
 	sent       [passes]minutes // ids of the calls that were taken out
 	forgotten  int64           // what ended before was forgotten
 	idled      time.Time       // when closeIdle last looked
+	uncounted  trouble         // why there is no count to compare with
+	scratch    []int64         // of compare
 	running    bool
 	trouble    trouble // of the account or region as a whole
 	calls      []*transaction.Call
@@ -47,15 +47,21 @@ func newLane(c *Collector, account, region string) *lane {
 		groups:  make(map[string]*group),
 	}
 	for p := range l.assemblers {
-		l.assemblers[p] = transaction.NewAssembler(transaction.Options{
-			Grace:   c.cfg.Grace,
-			Idle:    c.cfg.Idle,
-			MaxOpen: c.cfg.MaxOpenCalls,
-		})
+		l.assemblers[p] = transaction.NewAssembler(c.assembly())
 		l.feeds[p] = make(map[*transaction.Feed]*group)
 		l.sent[p] = make(minutes)
 	}
 	return l
+}
+
+// assembly is how calls are rebuilt.
+func (c *Collector) assembly() transaction.Options {
+	return transaction.Options{
+		Grace:    c.cfg.Grace,
+		Idle:     c.cfg.Idle,
+		MaxOpen:  c.cfg.MaxOpenCalls,
+		Redactor: c.cfg.Redactor,
+	}
 }
 
 // start lets the lane read, once, until ctx is done.
@@ -64,8 +70,12 @@ func (l *lane) start(ctx context.Context) {
 	running := l.running
 	l.running = true
 	l.mu.Unlock()
-	if !running {
-		l.c.running.Go(func() { l.run(ctx) })
+	if running {
+		return
+	}
+	l.c.running.Go(func() { l.run(ctx) })
+	if l.c.checks() {
+		l.c.running.Go(func() { l.checkAll(ctx) })
 	}
 }
 
@@ -110,6 +120,10 @@ func (l *lane) adopt(info transaction.Group, saved GroupCheckpoint) {
 	g.committed = saved.Fast
 	g.readings[fast].next = saved.Fast
 	g.readings[slow].next = min(saved.Slow, saved.Fast)
+	if l.c.checks() {
+		g.check, g.readings[slow].next = newCheck(&saved, &l.c.cfg)
+		l.restoreAged(g, saved.Aged)
+	}
 	for _, s := range saved.Seen {
 		g.seen.restore(s.Newest, s.Events)
 		for p := range l.assemblers {
@@ -128,6 +142,16 @@ func (l *lane) adopt(info transaction.Group, saved GroupCheckpoint) {
 	g.touch()
 	l.cut(nil, 0)
 	l.nudge()
+}
+
+// restoreAged takes over the minutes that only the check may read again. What is
+// older than its reach has gaps.
+func (l *lane) restoreAged(g *group, aged []AgedMinute) {
+	for i := range aged {
+		if aged[i].Minute >= g.check.reach {
+			g.seen.keepAged(&aged[i])
+		}
+	}
 }
 
 // describe takes over a changed description, as when a stage was given another
@@ -186,7 +210,13 @@ func (l *lane) absorb(t task, page *Page, digests []uint64) {
 	feed := g.readings[t.pass].feed
 	for i := range page.Events {
 		ev := &page.Events[i]
-		if !g.seen.add(ev.Timestamp, digests[i]) {
+		again := ev.Logged != 0 && g.seen.elsewhere(ev.Timestamp, digests[i])
+		fresh, first := g.seen.add(ev.Timestamp, digests[i])
+		if first && g.check != nil {
+			// Also of an event that was pushed again: it was taken in twice.
+			g.check.tally.note(ev.Timestamp, ingested(ev))
+		}
+		if !fresh || again {
 			g.books.Doubles++
 			continue
 		}
@@ -211,6 +241,9 @@ func (l *lane) absorb(t task, page *Page, digests []uint64) {
 	g.books.EventsOnWire += int64(len(page.Events))
 	g.books.Pages++
 	g.books.Bytes += page.Bytes
+	if g.check != nil {
+		g.check.earn(g.books.Read - before.Read)
+	}
 	l.meters.add(before, g.books)
 	l.collect()
 }
@@ -236,7 +269,9 @@ func (l *lane) finished(ctx context.Context, t task, began time.Time) {
 		}
 	}
 	g.lastRead = l.c.now()
-	g.seen.forget(g.readings[slow].next)
+	if g.check == nil {
+		g.seen.forget(g.readings[slow].next)
+	}
 	l.count(g)
 	l.forget()
 	l.collect()
@@ -259,10 +294,21 @@ func (l *lane) recovered(ctx context.Context, g *group) {
 	}
 }
 
-// count keeps the number of digests of all groups.
+// count keeps the number of digests of all groups. If there are too many, the
+// check of this one looks less far back.
 func (l *lane) count(g *group) {
 	n := g.seen.size()
 	l.c.digests.Add(int64(n - g.digests))
+	for l.c.crowded() {
+		at, ok := g.seen.oldestAged()
+		if !ok {
+			break
+		}
+		g.forgetAged(at + minute)
+		was := n
+		n = g.seen.size()
+		l.c.digests.Add(int64(n - was))
+	}
 	g.digests = n
 }
 
@@ -320,16 +366,13 @@ func (l *lane) take(p pass, call *transaction.Call) *transaction.Transaction {
 	// is sent. Two calls out of the same assembler are two calls, even if their
 	// caller chose one request id for both.
 	other := passes - 1 - p
-	id := xxhash.Sum64String(call.Transaction.ID)
-	fresh := !l.sent[other].has(id)
+	digest := id(call.Transaction)
+	fresh := !l.sent[other].has(digest)
 	keep := fresh
 	if keep {
-		l.sent[p].add(call.Newest, id)
+		l.sent[p].add(call.Newest, digest)
 		l.assemblers[other].Remember([]uint64{call.Key}, call.Newest)
-		if l.c.deps.Enricher != nil {
-			l.c.deps.Enricher.Enrich(call.Transaction)
-		}
-		keep = l.c.deps.Keep == nil || l.c.deps.Keep(call.Transaction)
+		keep = l.admit(call)
 	}
 	for i := range call.Parts {
 		part := &call.Parts[i]
@@ -341,17 +384,10 @@ func (l *lane) take(p pass, call *transaction.Call) *transaction.Transaction {
 		before := g.books
 		g.held -= n
 		switch {
+		case keep && i == 0:
+			g.tell(call, n)
 		case keep:
 			g.books.Assembled += n
-			if i == 0 {
-				g.books.Calls++
-				if !call.Transaction.Complete {
-					g.books.Incomplete++
-				}
-				if call.Evicted {
-					g.books.Evicted++
-				}
-			}
 		case fresh:
 			g.books.Filtered += n
 		default:
@@ -361,6 +397,9 @@ func (l *lane) take(p pass, call *transaction.Call) *transaction.Transaction {
 		g.settled.Events = append(g.settled.Events, part.Events...)
 		g.settled.Calls = append(g.settled.Calls, call.Key)
 		g.settled.Newest = max(g.settled.Newest, part.Newest, call.Newest)
+		if g.check != nil {
+			g.check.ended(call)
+		}
 		g.touch()
 		l.meters.add(before, g.books)
 	}
@@ -376,32 +415,25 @@ func (l *lane) take(p pass, call *transaction.Call) *transaction.Transaction {
 func (l *lane) cut(out []*transaction.Transaction, bytes int64) {
 	c := &cut{lane: l, transactions: out, bytes: bytes}
 	for _, g := range l.touched {
-		c.groups = append(c.groups, g.checkpoint(l.keep()))
+		c.groups = append(c.groups, g.checkpoint(l.keep(), l.c.now()))
 	}
 	clear(l.touched)
 	l.touched = l.touched[:0]
 	l.c.pipeline.push(c)
 }
 
-// sizeOf is about how much memory a transaction takes.
+// sizeOf is about how much memory a transaction takes. Header values are not
+// looked at: API Gateway takes 10 KB of them, and most are short.
 func sizeOf(t *transaction.Transaction) int64 {
-	n := 1024 + len(t.Path) + len(t.UserAgent)
-	headers := func(h map[string][]string) {
-		for name, values := range h {
-			n += 64 + len(name)
-			for _, v := range values {
-				n += 16 + len(v)
-			}
-		}
-	}
-	headers(t.Query)
+	n := 1024 + len(t.Path) + len(t.UserAgent) + headerSize*len(t.Query)
 	if t.Request != nil {
-		headers(t.Request.Headers)
-		n += len(t.Request.Body)
+		n += headerSize*len(t.Request.Headers) + len(t.Request.Body)
 	}
 	if t.Response != nil {
-		headers(t.Response.Headers)
-		n += len(t.Response.Body)
+		n += headerSize*len(t.Response.Headers) + len(t.Response.Body)
 	}
 	return int64(n)
 }
+
+// headerSize is about how much memory a header takes, with its place in the map.
+const headerSize = 160

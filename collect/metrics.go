@@ -25,6 +25,11 @@ type metrics struct {
 	calls         *prometheus.CounterVec
 	incomplete    *prometheus.CounterVec
 	evicted       *prometheus.CounterVec
+	callsFiltered *prometheus.CounterVec
+	checked       *prometheus.CounterVec
+	checkFailures *prometheus.CounterVec
+	checkFound    *prometheus.CounterVec
+	reread        *prometheus.CounterVec
 	readFailures  *prometheus.CounterVec
 	sent          *prometheus.CounterVec
 	sinkFailures  *prometheus.CounterVec
@@ -48,21 +53,26 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		return c
 	}
 	m := &metrics{
-		events:       vec("events_total", "Distinct log events read.", lane...),
-		doubles:      vec("events_doubled_total", "Log events that had been read before.", lane...),
-		onWire:       vec("events_on_wire_total", "Log events as CloudWatch sent them, doubles too; divided by events_total this is the read amplification.", lane...),
-		pages:        vec("pages_total", "Pages read.", lane...),
-		bytes:        vec("bytes_total", "Bytes of the messages read, doubles too.", lane...),
-		assembled:    vec("events_assembled_total", "Log events that became part of a call.", lane...),
-		unparsed:     vec("events_unparsed_total", "Log events that belong to no call, by kind.", "account", "region", "kind"),
-		filtered:     vec("events_filtered_total", "Log events of calls that are not handed on, and late lines.", lane...),
-		late:         vec("late_lines_total", "Log events that came after their call was sent.", lane...),
-		calls:        vec("calls_total", "Calls handed on.", lane...),
-		incomplete:   vec("calls_incomplete_total", "Calls handed on without a sign that they ended.", lane...),
-		evicted:      vec("calls_evicted_total", "Calls handed on early to make room for others.", lane...),
-		readFailures: vec("read_failures_total", "Reads that failed, by the class of the error.", "account", "region", "class"),
-		sent:         vec("sink_transactions_total", "Transactions that a sink took.", "sink"),
-		sinkFailures: vec("sink_failures_total", "Deliveries that a sink did not take.", "sink"),
+		events:        vec("events_total", "Distinct log events read.", lane...),
+		doubles:       vec("events_doubled_total", "Log events that had been read before.", lane...),
+		onWire:        vec("events_on_wire_total", "Log events as CloudWatch sent them, doubles too; divided by events_total this is the read amplification.", lane...),
+		pages:         vec("pages_total", "Pages read.", lane...),
+		bytes:         vec("bytes_total", "Bytes of the messages read, doubles too.", lane...),
+		assembled:     vec("events_assembled_total", "Log events that became part of a call.", lane...),
+		unparsed:      vec("events_unparsed_total", "Log events that belong to no call, by kind.", "account", "region", "kind"),
+		filtered:      vec("events_filtered_total", "Log events of calls that are not handed on, and late lines.", lane...),
+		late:          vec("late_lines_total", "Log events that came after their call was sent.", lane...),
+		calls:         vec("calls_total", "Calls handed on.", lane...),
+		incomplete:    vec("calls_incomplete_total", "Calls handed on without a sign that they ended.", lane...),
+		evicted:       vec("calls_evicted_total", "Calls handed on early to make room for others.", lane...),
+		callsFiltered: vec("calls_filtered_total", "Calls that are not handed on, by the rule of the filter.", "account", "region", "rule"),
+		checked:       vec("check_minutes_total", "Minutes of a log group that were compared with CloudWatch's own count: checked, short (at first), repaired, unrepaired, spared (not read a second time).", "account", "region", "result"),
+		checkFailures: vec("check_failures_total", "Requests for CloudWatch's own count that failed, by the class of the error.", "account", "region", "class"),
+		checkFound:    vec("check_events_found_total", "Log events that only the comparison with CloudWatch's own count found.", lane...),
+		reread:        vec("check_events_reread_total", "Log events that came over the wire because a minute did not add up; events_on_wire_total has them too.", lane...),
+		readFailures:  vec("read_failures_total", "Reads that failed, by the class of the error.", "account", "region", "class"),
+		sent:          vec("sink_transactions_total", "Transactions that a sink took.", "sink"),
+		sinkFailures:  vec("sink_failures_total", "Deliveries that a sink did not take.", "sink"),
 		sinkSeconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Namespace: "gatehouse", Subsystem: "collect", Name: "sink_delivery_seconds",
 			Help:    "How long a sink took for a batch.",
@@ -97,7 +107,9 @@ type laneMeters struct {
 	events, doubles, onWire, pages, bytes prometheus.Counter
 	assembled, filtered, late             prometheus.Counter
 	calls, incomplete, evicted            prometheus.Counter
+	found, reread                         prometheus.Counter
 	unparsedKinds, failures               *prometheus.CounterVec
+	callsFiltered, checked, checkFailures *prometheus.CounterVec
 }
 
 func (m *metrics) lane(accountID, region string) laneMeters {
@@ -116,6 +128,11 @@ func (m *metrics) lane(accountID, region string) laneMeters {
 		evicted:       m.evicted.With(labels),
 		unparsedKinds: m.unparsed.MustCurryWith(labels),
 		failures:      m.readFailures.MustCurryWith(labels),
+		found:         m.checkFound.With(labels),
+		reread:        m.reread.With(labels),
+		callsFiltered: m.callsFiltered.MustCurryWith(labels),
+		checked:       m.checked.MustCurryWith(labels),
+		checkFailures: m.checkFailures.MustCurryWith(labels),
 	}
 }
 
@@ -141,6 +158,19 @@ func (m *laneMeters) add(before, after Books) {
 
 func (m *laneMeters) unparsed(kind transaction.Kind) {
 	m.unparsedKinds.WithLabelValues(kind.String()).Inc()
+}
+
+func (m *laneMeters) dropped(rule string) { m.callsFiltered.WithLabelValues(rule).Inc() }
+
+// minutes counts what became of minutes that the check looked at.
+func (m *laneMeters) minutes(result string, n int64) {
+	if n > 0 {
+		m.checked.WithLabelValues(result).Add(float64(n))
+	}
+}
+
+func (m *laneMeters) checkFailed(class account.Class) {
+	m.checkFailures.WithLabelValues(string(class)).Inc()
 }
 
 func (m *laneMeters) failed(class account.Class) {
@@ -173,18 +203,19 @@ func (m *sinkMeters) failed() { m.failures.Inc() }
 type gauges struct {
 	c *Collector
 
-	lag, open, digests, pending *prometheus.Desc
+	lag, open, digests, amplification, pending *prometheus.Desc
 }
 
 func newGauges(c *Collector) *gauges {
 	name := func(s string) string { return prometheus.BuildFQName("gatehouse", "collect", s) }
 	lane := []string{"account", "region"}
 	return &gauges{
-		c:       c,
-		lag:     prometheus.NewDesc(name("lag_seconds"), "How far the cursor that is furthest behind is behind the clock.", lane, nil),
-		open:    prometheus.NewDesc(name("open_calls"), "Calls that wait for more of their events.", lane, nil),
-		digests: prometheus.NewDesc(name("digests"), "Event ids that are remembered to tell doubles.", lane, nil),
-		pending: prometheus.NewDesc(name("pending_transactions"), "Transactions that wait for a sink.", nil, nil),
+		c:             c,
+		lag:           prometheus.NewDesc(name("lag_seconds"), "How far the cursor that is furthest behind is behind the clock.", lane, nil),
+		open:          prometheus.NewDesc(name("open_calls"), "Calls that wait for more of their events.", lane, nil),
+		digests:       prometheus.NewDesc(name("digests"), "Event ids that are remembered to tell doubles.", lane, nil),
+		amplification: prometheus.NewDesc(name("read_amplification"), "Log events that came over the wire for each distinct one, since the groups were first read.", lane, nil),
+		pending:       prometheus.NewDesc(name("pending_transactions"), "Transactions that wait for a sink.", nil, nil),
 	}
 }
 
@@ -193,6 +224,7 @@ func (g *gauges) Describe(ch chan<- *prometheus.Desc) {
 	ch <- g.lag
 	ch <- g.open
 	ch <- g.digests
+	ch <- g.amplification
 	ch <- g.pending
 }
 
@@ -200,10 +232,11 @@ func (g *gauges) Describe(ch chan<- *prometheus.Desc) {
 func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	now := g.c.now()
 	for _, l := range g.c.allLanes() {
-		lag, digests := l.gauge(now)
+		lag, digests, amplification := l.gauge(now)
 		ch <- prometheus.MustNewConstMetric(g.lag, prometheus.GaugeValue, lag.Seconds(), l.account, l.region)
 		ch <- prometheus.MustNewConstMetric(g.open, prometheus.GaugeValue, float64(l.open.Load()), l.account, l.region)
 		ch <- prometheus.MustNewConstMetric(g.digests, prometheus.GaugeValue, float64(digests), l.account, l.region)
+		ch <- prometheus.MustNewConstMetric(g.amplification, prometheus.GaugeValue, amplification, l.account, l.region)
 	}
 	g.c.pipeline.mu.Lock()
 	waiting := g.c.pipeline.waiting

@@ -20,7 +20,7 @@ func (l *lane) flush() {
 // gives up on groups that failed for good. It is called with the lock held.
 func (l *lane) exhausted() bool {
 	for _, g := range l.order {
-		if g.busy || !l.abandoned(g) && g.readings[fast].next < l.c.end {
+		if g.busy || !l.abandoned(g) && (g.readings[fast].next < l.c.end || l.ripe(g)) {
 			return false
 		}
 	}

@@ -276,7 +276,7 @@ func (p *pipeline) deliverTo(ctx context.Context, o *outlet, batch []*transactio
 			recovered := o.health.Error != ""
 			o.health.Delivered += int64(len(batch))
 			o.health.Batches++
-			o.health.Error, o.health.ErrorSince, o.health.LastOK = "", time.Time{}, now
+			o.health.Error, o.health.Mend, o.health.ErrorSince, o.health.LastOK = "", "", time.Time{}, now
 			o.acked = true
 			o.mu.Unlock()
 			if recovered {
@@ -292,7 +292,7 @@ func (p *pipeline) deliverTo(ctx context.Context, o *outlet, batch []*transactio
 		o.mu.Lock()
 		fresh := o.health.Error == ""
 		o.health.Failures++
-		o.health.Error = err.Error()
+		o.health.Error, o.health.Mend = err.Error(), mendOf(err)
 		if fresh {
 			o.health.ErrorSince = now
 		}
@@ -305,6 +305,15 @@ func (p *pipeline) deliverTo(ctx context.Context, o *outlet, batch []*transactio
 			return fmt.Errorf("sink %s: %w", o.sink.Name(), err)
 		}
 	}
+}
+
+// mendOf is what a sink says of how its error can be mended; empty if nothing.
+func mendOf(err error) string {
+	var m interface{ Mend() string }
+	if errors.As(err, &m) {
+		return m.Mend()
+	}
+	return ""
 }
 
 // save commits the staged cuts, again and again until it works: a full disk is
@@ -366,6 +375,7 @@ func (p *pipeline) checkpoint(staged []*cut) *Checkpoint {
 				continue
 			}
 			g.Seen = joinSeen(c.Groups[i].Seen, g.Seen)
+			g.Aged = append(c.Groups[i].Aged, g.Aged...)
 			c.Groups[i] = g
 		}
 	}

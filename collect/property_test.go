@@ -44,6 +44,9 @@ type play struct {
 	lateShare     float64 // of calls that are late as a whole
 	raggedShare   float64 // of calls of which one line is late
 	binaryShare   float64 // of calls that come with a line of nobody
+	counted       bool    // the source can count
+	beyondShare   float64 // of calls that come later than the slow reading, if counted
+	filtered      bool    // the calls of the second group are not handed on
 	delay         time.Duration
 	cfg           collect.Config
 }
@@ -55,7 +58,10 @@ func drawPlay(rt *rapid.T) play {
 		}
 		return rapid.Float64Range(0, most).Draw(rt, name)
 	}
-	return play{
+	p := play{
+		counted:     rapid.Bool().Draw(rt, "counted"),
+		beyondShare: share("calls later than overlap", 0.2),
+		filtered:    rapid.Bool().Draw(rt, "filtered"),
 		groups:      rapid.IntRange(1, 4).Draw(rt, "groups"),
 		calls:       rapid.IntRange(1, 300).Draw(rt, "calls"),
 		seconds:     rapid.IntRange(1, 600).Draw(rt, "seconds"),
@@ -85,6 +91,34 @@ func drawPlay(rt *rapid.T) play {
 			shuffled:  share("shuffled", 0.5),
 		},
 	}
+	if !p.counted {
+		p.beyondShare = 0
+	} else if len(p.crashes) > 0 {
+		// What was taken in before the first checkpoint is not compared.
+		p.crashes[0] = max(p.crashes[0], 90_000)
+	}
+	return p
+}
+
+// life starts a collector on what the play has so far.
+func (p play) life(l *logs, d *disk, cfg collect.Config) (*process, *collect.Collector) {
+	proc := &process{disk: d, logs: l}
+	deps := proc.deps()
+	if p.counted {
+		deps = proc.counted()
+	}
+	if p.filtered {
+		f, err := collect.NewFilter(collect.FilterConfig{APIs: []string{"!a1b2c3d001"}})
+		if err != nil {
+			panic(err)
+		}
+		deps.Filter = f
+	}
+	c, err := collect.New(cfg, deps)
+	if err != nil {
+		panic(err)
+	}
+	return proc, c
 }
 
 // run plays in a bubble and tells what went wrong.
@@ -105,7 +139,7 @@ func (p play) run() (wrong []string) {
 	for _, ms := range p.crashes {
 		crashing := p.cfg
 		crashing.ShutdownTimeout = time.Millisecond
-		proc, c := newProcess(l, d, crashing)
+		proc, c := p.life(l, d, crashing)
 		ctx, cancel := context.WithCancel(context.Background())
 		ended := make(chan struct{})
 		go func() {
@@ -125,11 +159,14 @@ func (p play) run() (wrong []string) {
 		}
 	}
 
-	_, c := newProcess(l, d, p.cfg)
+	_, c := p.life(l, d, p.cfg)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- c.Run(ctx) }()
 	time.Sleep(40 * time.Minute)
+	if p.counted {
+		time.Sleep(time.Hour)
+	}
 	h := c.Health()
 	cancel()
 	if err := <-ended; err != nil {
@@ -158,6 +195,9 @@ func (p play) run() (wrong []string) {
 	if b.Calls != int64(len(whole)) {
 		tell("the books say %d calls, there were %d", b.Calls, len(whole))
 	}
+	if p.counted && (h.Check.State != collect.CheckComplete || h.Check.Missing != 0) {
+		tell("the check says %+v", h.Check)
+	}
 	if d.changes != len(whole) {
 		tell("the observer's saved count is %d of %d", d.changes, len(whole))
 	}
@@ -177,9 +217,12 @@ func fill(l *logs, p play) map[string]bool {
 		l.create(groupName(i))
 	}
 	for n := range p.calls {
-		group := groupName(r.IntN(p.groups))
+		in := r.IntN(p.groups)
+		group := groupName(in)
 		id := requestID(n)
-		whole[id] = true
+		if !p.filtered || in != 1 {
+			whole[id] = true
+		}
 		at := start.Add(time.Duration(r.IntN(p.seconds*1000)) * time.Millisecond)
 		spread := time.Duration(r.IntN(400)) * time.Millisecond
 		late := time.Duration(r.IntN(3000)) * time.Millisecond
@@ -192,13 +235,19 @@ func fill(l *logs, p play) map[string]bool {
 			// another id, as the logs tell it.
 			ragged = 1 + r.IntN(linesPerCall-1)
 		}
+		var taken time.Duration
+		if hit(p.beyondShare) {
+			at = at.Add(3 * time.Minute)
+			late = time.Duration(r.Int64N(int64(25 * time.Minute)))
+			taken = time.Duration(r.Int64N(int64(late) + 1))
+		}
 		for i, line := range callLines(id) {
 			t := at.Add(time.Duration(i) * spread)
 			visible := t.Add(late)
 			if i == ragged {
-				visible = t.Add(time.Duration(r.Int64N(int64(4 * time.Minute))))
+				visible = t.Add(max(taken, time.Duration(r.Int64N(int64(4*time.Minute)))))
 			}
-			l.put(group, fmt.Sprintf("stream%d", r.IntN(3)), line, t, visible)
+			l.take(group, fmt.Sprintf("stream%d", r.IntN(3)), line, t, t.Add(taken), visible)
 		}
 		if hit(p.binaryShare) {
 			l.put(group, "stream", "\x00\x01 nobody's", at, at.Add(late))

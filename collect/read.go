@@ -19,7 +19,9 @@ var (
 	// expected; it is read again in smaller parts.
 	errSplit = errors.New("the window holds too many pages")
 	// errStuck occurs when a page leads to itself.
-	errStuck = errors.New("the page's token leads to the same page again")
+	// errCounts occurs when a Counter does not answer what it was asked.
+	errCounts = errors.New("the count tells of other log groups than were asked for")
+	errStuck  = errors.New("the page's token leads to the same page again")
 )
 
 // serve reads a window and takes note of how it went.
@@ -27,6 +29,8 @@ func (l *lane) serve(ctx context.Context, t task) {
 	began := l.c.now()
 	err := l.readWindow(ctx, t)
 	switch {
+	case err == nil && t.again:
+		l.reread(ctx, t)
 	case err == nil:
 		l.finished(ctx, t, began)
 	case ctx.Err() != nil:
@@ -50,6 +54,7 @@ func (l *lane) readWindow(ctx context.Context, t task) error {
 	var next string
 	var bytes, events int64
 	var pages int
+	var digests []uint64
 	for {
 		page, err := l.readPage(ctx, &info, t, next)
 		if err != nil {
@@ -66,7 +71,11 @@ func (l *lane) readWindow(ctx context.Context, t task) error {
 			bytes += page.Bytes
 			events += int64(len(page.Events))
 		}
-		l.absorb(t, &page, order(page.Events))
+		if digests = order(page.Events, digests); t.again {
+			l.sift(t, &page, digests)
+		} else {
+			l.absorb(t, &page, digests)
+		}
 		if page.Next == "" {
 			break
 		}
@@ -83,9 +92,17 @@ func (l *lane) readWindow(ctx context.Context, t task) error {
 		}
 	}
 	l.mu.Lock()
-	t.group.readings[t.pass].adapt(t.to-t.from, bytes, events, pages, l.c.cfg.WindowPages)
+	t.reading().adapt(t.to-t.from, bytes, events, pages, l.c.cfg.WindowPages)
 	l.mu.Unlock()
 	return nil
+}
+
+// reading is what chooses the size of the next window.
+func (t *task) reading() *reading {
+	if t.again {
+		return &t.group.check.reread.span
+	}
+	return &t.group.readings[t.pass]
 }
 
 // pageAttempts is how often a page is asked for before its window is given up
@@ -114,27 +131,43 @@ func (l *lane) readPage(ctx context.Context, info *transaction.Group, t task, ne
 func (l *lane) shorten(t task, parts int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	t.group.readings[t.pass].span = max(minSpan.Milliseconds(), (t.to-t.from)/parts)
+	t.reading().span = max(minSpan.Milliseconds(), (t.to-t.from)/parts)
 }
 
 // order sorts the events of a page, which AWS promises only in part, by time and
 // then by eventId, which tells the order within a millisecond. It returns their
-// digests.
-func order(events []transaction.Event) []uint64 {
-	if !slices.IsSortedFunc(events, compareEvents) {
-		slices.SortStableFunc(events, compareEvents)
+// digests, in the room of those of another page.
+func order(events []transaction.Event, digests []uint64) []uint64 {
+	for i := 1; i < len(events); i++ {
+		if before(&events[i], &events[i-1]) {
+			slices.SortStableFunc(events, compareEvents)
+			break
+		}
 	}
-	digests := make([]uint64, len(events))
+	digests = slices.Grow(digests[:0], len(events))[:len(events)]
 	for i := range events {
 		digests[i] = events[i].Digest()
 	}
 	return digests
 }
 
+// before is compareEvents without copies.
+func before(a, b *transaction.Event) bool {
+	switch {
+	case a.Timestamp != b.Timestamp:
+		return a.Timestamp < b.Timestamp
+	case len(a.ID) != len(b.ID):
+		return len(a.ID) < len(b.ID)
+	default:
+		return a.ID < b.ID
+	}
+}
+
 // compareEvents compares eventIds as the decimal numbers that they are.
 func compareEvents(a, b transaction.Event) int {
 	return cmp.Or(
 		cmp.Compare(a.Timestamp, b.Timestamp),
+		cmp.Compare(a.Logged, b.Logged),
 		cmp.Compare(len(a.ID), len(b.ID)),
 		cmp.Compare(a.ID, b.ID),
 	)
@@ -191,6 +224,12 @@ type verdict struct {
 	lane    bool          // nothing of the account and region can be read
 	passing bool          // it may pass by itself
 	first   time.Duration // until the second try
+}
+
+// isChain reports whether credentials could not be had.
+func isChain(err error) bool {
+	_, ok := errors.AsType[*account.ChainError](err)
+	return ok
 }
 
 // judge is the one place that decides what a failed read means.

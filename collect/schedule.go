@@ -25,6 +25,7 @@ type task struct {
 	pass     pass
 	from, to int64
 	class    class
+	again    bool // it is read again for the check
 }
 
 // class says what a window is for. Polls of groups that have caught up and
@@ -133,7 +134,10 @@ func (l *lane) pick(now time.Time) (t task, wait time.Duration, ok bool) {
 	}
 	g := best[c]
 	l.turn++
-	g.served, g.servedPass, g.busy = l.turn, tasks[c].pass, true
+	g.served, g.busy = l.turn, true
+	if !tasks[c].again {
+		g.servedPass = tasks[c].pass
+	}
 	return tasks[c], 0, true
 }
 
@@ -184,6 +188,9 @@ func (l *lane) window(g *group, now time.Time) (t task, at time.Time, due bool) 
 	case fastDue:
 		return fastTask, now, true
 	}
+	if t, due := l.rereadWindow(g, now); due {
+		return t, now, true
+	}
 	if slowAt.Before(fastAt) {
 		return task{}, slowAt, false
 	}
@@ -203,11 +210,11 @@ func (l *lane) fastWindow(g *group, now time.Time) (t task, at time.Time, due bo
 	if g.skipFrom < g.skipTo && r.next < g.skipFrom {
 		to = min(to, g.skipFrom)
 	}
-	return task{g, fast, r.next, to, classOf(to, horizon)}, now, true
+	return task{group: g, pass: fast, from: r.next, to: to, class: classOf(to, horizon)}, now, true
 }
 
 func (l *lane) slowWindow(g *group, now time.Time) (t task, at time.Time, due bool) {
-	if l.c.once {
+	if l.c.once && !l.c.pass {
 		return task{}, now.Add(time.Hour), false
 	}
 	r := &g.readings[slow]
@@ -218,6 +225,9 @@ func (l *lane) slowWindow(g *group, now time.Time) (t task, at time.Time, due bo
 		overlap = l.c.cfg.Settle
 	}
 	ripe := now.Add(-overlap).UnixMilli()
+	if !l.c.crowded() {
+		ripe = l.spare(g, ripe, now)
+	}
 	to := min(ripe, g.readings[fast].next)
 	interval := l.c.cfg.SlowInterval.Milliseconds()
 	closesUp := to == g.readings[fast].next && to > r.next
@@ -240,7 +250,7 @@ func (l *lane) slowWindow(g *group, now time.Time) (t task, at time.Time, due bo
 	}
 	r.goal = max(r.goal, to)
 	end := min(to, r.next+r.span)
-	return task{g, slow, r.next, end, classOf(end, to)}, now, true
+	return task{group: g, pass: slow, from: r.next, to: end, class: classOf(end, to)}, now, true
 }
 
 // adapt chooses the span of the next window by what this one held, so that a

@@ -16,14 +16,37 @@ type seen struct {
 	minutes        map[int64]*digestSet
 	restored       digestSet
 	restoredNewest int64
+
+	// aged are the minutes that only the check may read again, by their
+	// beginning in milliseconds; agedLen counts the digests in them.
+	aged    map[int64]*agedMinute
+	agedLen int
 }
 
-// add reports whether the event was not there before, and keeps it.
-func (s *seen) add(timestamp int64, digest uint64) bool {
-	if s.restored.has(digest) {
-		return false
-	}
+// add keeps the event. It reports whether it was never there before, and whether
+// this life of the collector reads it for the first time.
+func (s *seen) add(timestamp int64, digest uint64) (fresh, first bool) {
 	minute := floorDiv(timestamp, bucketSpan)
+	if a := s.aged[minute*bucketSpan]; a != nil && a.has(digest) {
+		return false, false
+	}
+	first = s.keep(minute, digest)
+	return first && !s.restored.has(digest), first
+}
+
+// has reports whether the event was read before.
+func (s *seen) has(timestamp int64, digest uint64) bool {
+	minute := floorDiv(timestamp, bucketSpan)
+	if a := s.aged[minute*bucketSpan]; a != nil && a.has(digest) {
+		return true
+	}
+	if set := s.minutes[minute]; set != nil && set.has(digest) {
+		return true
+	}
+	return s.restored.has(digest)
+}
+
+func (s *seen) keep(minute int64, digest uint64) bool {
 	set := s.minutes[minute]
 	if set == nil {
 		if s.minutes == nil {
@@ -33,6 +56,18 @@ func (s *seen) add(timestamp int64, digest uint64) bool {
 		s.minutes[minute] = set
 	}
 	return set.add(digest)
+}
+
+// elsewhere reports whether an event was there in another minute than this one.
+// Only an event that was pushed can have been: sent again, it arrives anew.
+func (s *seen) elsewhere(timestamp int64, digest uint64) bool {
+	here := floorDiv(timestamp, bucketSpan)
+	for minute, set := range s.minutes {
+		if minute != here && set.has(digest) {
+			return true
+		}
+	}
+	return false
 }
 
 // restore takes in a segment of the saved state.
@@ -50,15 +85,22 @@ func (s *seen) forget(before int64) {
 			delete(s.minutes, minute)
 		}
 	}
-	if s.restored.len > 0 && s.restoredNewest < before {
+	s.forgetRestored(before)
+}
+
+func (s *seen) forgetRestored(before int64) {
+	// Their minutes are not known, and an event that was pushed again may stand a
+	// little later than the one that was saved.
+	if s.restored.len > 0 && s.restoredNewest < before-2*bucketSpan {
 		s.restored = digestSet{}
 		s.restoredNewest = math.MinInt64
 	}
 }
 
-// size counts the digests.
+// size counts the digests. Those that are aged take a third of the memory and
+// count as that.
 func (s *seen) size() int {
-	n := s.restored.len
+	n := s.restored.len + s.agedLen/3
 	for _, set := range s.minutes {
 		n += set.len
 	}

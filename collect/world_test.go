@@ -41,6 +41,9 @@ type logs struct {
 	problems []collect.Problem
 	fail     map[string]error // by group name: every read of it
 	delay    time.Duration    // of each read
+	skew     time.Duration    // of the clock by which events are counted
+	uncount  error            // every count fails
+	asked    int              // counts
 	reading  func(name string)
 }
 
@@ -85,6 +88,11 @@ func (l *logs) drop(name string) {
 
 // put adds one event that readers see from visible on.
 func (l *logs) put(name, stream, message string, at, visible time.Time) {
+	l.take(name, stream, message, at, at, visible)
+}
+
+// take adds one event that CloudWatch took in at a time of its own.
+func (l *logs) take(name, stream, message string, at, ingested, visible time.Time) {
 	l.create(name)
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -92,6 +100,7 @@ func (l *logs) put(name, stream, message string, at, visible time.Time) {
 	g := l.groups[name]
 	e := logEvent{visible: visible, Event: transaction.Event{
 		ID: fmt.Sprintf("%020d%036d", at.UnixMilli(), l.nextID), Stream: stream, Timestamp: at.UnixMilli(), Message: message,
+		Ingested: ingested.UnixMilli(),
 	}}
 	i, _ := slices.BinarySearchFunc(g.events, e, compareLogEvents)
 	g.events = slices.Insert(g.events, i, e)
@@ -228,6 +237,46 @@ func (l *logs) Read(ctx context.Context, group transaction.Group, from, to int64
 	}
 	l.onWire += len(page.Events)
 	return page, nil
+}
+
+// counts is CloudWatch's metric: events by the minute in which they were taken
+// in, visible or not.
+func (l *logs) counts(groups []transaction.Group, from, to int64) ([][]collect.MinuteCount, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.asked++
+	if l.uncount != nil {
+		return nil, l.uncount
+	}
+	now := time.Now().UnixMilli()
+	all := make([][]collect.MinuteCount, len(groups))
+	for i := range groups {
+		g := l.groups[groups[i].Name]
+		if g == nil {
+			continue
+		}
+		n := map[int64]int64{}
+		for _, e := range g.events {
+			at := e.Ingested + l.skew.Milliseconds()
+			if at >= from && at < to && e.Ingested <= now {
+				n[at/60_000*60_000]++
+			}
+		}
+		for m, events := range n {
+			all[i] = append(all[i], collect.MinuteCount{Minute: m, Events: events})
+		}
+	}
+	return all, nil
+}
+
+// counting is a source that can count.
+type counting struct{ source }
+
+func (s counting) Counts(_ context.Context, groups []transaction.Group, from, to int64) ([][]collect.MinuteCount, error) {
+	if s.p.dead.Load() {
+		return nil, errDead
+	}
+	return s.p.logs.counts(groups, from, to)
 }
 
 // apiError is an error as AWS codes it.
@@ -394,6 +443,13 @@ func (s state) Commit(_ context.Context, c *collect.Checkpoint) error {
 			}
 		}
 		g.Seen = seen
+		var aged []collect.AgedMinute
+		for _, old := range append(slices.Clone(d.groups[key].Aged), g.Aged...) {
+			if old.Minute >= g.AgedFrom {
+				aged = append(aged, old)
+			}
+		}
+		g.Aged = aged
 		d.groups[key] = g
 	}
 	maps.Copy(d.sinks, c.Sinks)
@@ -481,6 +537,13 @@ func newProcess(l *logs, d *disk, cfg collect.Config) (*process, *collect.Collec
 		panic(err)
 	}
 	return p, c
+}
+
+// counted are deps with a source that can count.
+func (p *process) counted() collect.Deps {
+	deps := p.deps()
+	deps.Source = counting{source{p}}
+	return deps
 }
 
 func (p *process) deps() collect.Deps {
