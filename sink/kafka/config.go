@@ -1,13 +1,11 @@
 package kafka
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/url"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,9 +13,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/sasl"
-	"github.com/twmb/franz-go/pkg/sasl/plain"
-	"github.com/twmb/franz-go/pkg/sasl/scram"
+
+	"github.com/gatehouse-project/gatehouse/deadletter"
 )
 
 // Format is the form of the record values.
@@ -66,9 +63,11 @@ type Config struct {
 	Compression string
 
 	ClientID string
-	TLS      *tls.Config // nil speaks plain text
-	SASL     sasl.Mechanism
+	Auth     Auth
 	Akto     Akto
+	// DeadLetters take what the brokers refuse in every form. Nil: the sink
+	// waits with such a call instead.
+	DeadLetters deadletter.Box
 
 	Logger  *slog.Logger          // nil drops the log
 	Metrics prometheus.Registerer // nil is off
@@ -107,9 +106,10 @@ func Parse(raw string) (Config, error) {
 var errCredentials = errors.New("kafka sink: no credentials in the URL: use username= and password_file=")
 
 // ParseURL reads kafka://broker[,broker]/topic?key=value. The keys are format,
-// tls, sasl, username, password_file, client_id, batch_bytes, batch_count,
-// batch_time, delivery_timeout, compression and, for the akto format, errors
-// (send or drop), akto_account_id and akto_accounts (AWS=AKTO,…). A key that is
+// tls, ca_file, cert_file, key_file, server_name, sasl, username, password_file,
+// plaintext, client_id, batch_bytes, batch_count, batch_time, delivery_timeout,
+// compression and, for the akto format, errors (send or drop), akto_account_id
+// and akto_accounts (AWS=AKTO,…). A key that is
 // unknown, given twice or empty is an error, and so are credentials in the URL,
 // which would end up in process lists and logs.
 func ParseURL(u *url.URL) (Config, error) {
@@ -147,9 +147,8 @@ func ParseURL(u *url.URL) (Config, error) {
 
 // urlOptions gathers the options that only make sense together.
 type urlOptions struct {
-	config                       *Config
-	sasl, username, passwordFile string
-	akto                         []string // options seen that only the akto format has
+	config *Config
+	akto   []string // options seen that only the akto format has
 }
 
 func (p *urlOptions) set(key, value string) (err error) {
@@ -158,16 +157,19 @@ func (p *urlOptions) set(key, value string) (err error) {
 	case "format":
 		c.Format = Format(value)
 	case "tls":
-		var on bool
-		if on, err = strconv.ParseBool(value); err == nil && on {
-			c.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+		if c.Auth.TLS, err = strconv.ParseBool(value); err != nil {
+			err = fmt.Errorf("%q is neither true nor false", value)
 		}
 	case "sasl":
-		p.sasl = value
+		c.Auth.Mechanism = value
 	case "username":
-		p.username = value
+		c.Auth.Username = value
 	case "password_file":
-		p.passwordFile = value
+		c.Auth.PasswordFile = value
+	case "plaintext":
+		if c.Auth.Plaintext, err = strconv.ParseBool(value); err != nil {
+			err = fmt.Errorf("%q is neither true nor false", value)
+		}
 	case "client_id":
 		c.ClientID = value
 	case "batch_bytes":
@@ -203,7 +205,10 @@ func (p *urlOptions) set(key, value string) (err error) {
 			c.Akto.Accounts[aws] = akto
 		}
 	default:
-		err = errors.New("unknown (known are format, tls, sasl, username, password_file, client_id, batch_bytes, batch_count, batch_time, delivery_timeout, compression, errors, akto_account_id, akto_accounts)")
+		if c.Auth.Files.Set(key, value) {
+			return nil
+		}
+		err = errors.New("unknown (known are format, tls, ca_file, cert_file, key_file, server_name, sasl, username, password_file, plaintext, client_id, batch_bytes, batch_count, batch_time, delivery_timeout, compression, errors, akto_account_id, akto_accounts)")
 	}
 	return err
 }
@@ -212,31 +217,13 @@ func (p *urlOptions) finish() error {
 	if len(p.akto) > 0 && p.config.Format != AktoTraffic {
 		return fmt.Errorf("option %s needs format=akto", p.akto[0])
 	}
-	if p.sasl == "" {
-		if p.username != "" || p.passwordFile != "" {
-			return errors.New("username and password_file need sasl=")
-		}
-		return nil
-	}
-	if p.username == "" || p.passwordFile == "" {
-		return errors.New("sasl needs username and password_file")
-	}
-	content, err := os.ReadFile(p.passwordFile)
-	if err != nil {
-		return fmt.Errorf("reading password_file: %w", err)
-	}
-	password := strings.TrimRight(string(content), "\r\n")
-	switch p.sasl {
-	case "plain":
-		p.config.SASL = plain.Auth{User: p.username, Pass: password}.AsMechanism()
-	case "scram-sha-256":
-		p.config.SASL = scram.Auth{User: p.username, Pass: password}.AsSha256Mechanism()
-	case "scram-sha-512":
-		p.config.SASL = scram.Auth{User: p.username, Pass: password}.AsSha512Mechanism()
-	default:
-		return fmt.Errorf("sasl is %q: choose plain, scram-sha-256 or scram-sha-512", p.sasl)
-	}
-	return nil
+	return p.config.Auth.check()
+}
+
+// Name is what a sink of this Config is called: the brokers and the topic as a
+// URL.
+func (c *Config) Name() string {
+	return "kafka://" + strings.Join(c.Brokers, ",") + "/" + c.Topic
 }
 
 // validate checks c and fills in its defaults.

@@ -18,6 +18,10 @@ func TestParse(t *testing.T) {
 	if err := os.WriteFile(secret, []byte("hunter2\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	empty := filepath.Join(t.TempDir(), "empty")
+	if err := os.WriteFile(empty, []byte("\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	tests := map[string]struct {
 		want Config
 		tls  bool
@@ -44,6 +48,12 @@ func TestParse(t *testing.T) {
 		"kafka://b/t?sasl=scram-sha-512&username=u&password_file=" + url.QueryEscape(secret): {
 			want: Config{Brokers: []string{"b:9092"}, Topic: "t"}, sasl: "SCRAM-SHA-512",
 		},
+		"kafka://b/t?sasl=plain&username=u&plaintext=true&password_file=" + url.QueryEscape(secret): {
+			want: Config{Brokers: []string{"b:9092"}, Topic: "t"}, sasl: "PLAIN",
+		},
+		"kafka://b/t?sasl=plain&username=u&server_name=x&password_file=" + url.QueryEscape(secret): {
+			want: Config{Brokers: []string{"b:9092"}, Topic: "t"}, sasl: "PLAIN", tls: true,
+		},
 		"http://b/t":                                {err: "write kafka://"},
 		"kafka://b":                                 {err: "no topic"},
 		"kafka:///t":                                {err: "no host"},
@@ -69,14 +79,23 @@ func TestParse(t *testing.T) {
 		"kafka://b/t?format=akto&akto_accounts=1":   {err: "AWS-ACCOUNT=AKTO-ACCOUNT"},
 		"kafka://b/t?format=akto&akto_accounts=1=x": {err: "digits"},
 		"kafka://b/t?username=u":                    {err: "need sasl"},
-		"kafka://b/t?sasl=plain":                    {err: "needs username"},
-		"kafka://b/t?sasl=plain&username=u&password_file=/nowhere":               {err: "password_file"},
-		"kafka://b/t?sasl=x&username=u&password_file=" + url.QueryEscape(secret): {err: "choose plain"},
+		"kafka://b/t?sasl=plain":                    {err: "needs a user and a password"},
+		"kafka://b/t?sasl=plain&username=u&password_file=/nowhere":                           {err: "password_file"},
+		"kafka://b/t?sasl=plain&username=u&password_file=" + url.QueryEscape(secret):         {err: "not encrypted"},
+		"kafka://b/t?sasl=aws-msk-iam&username=u":                                            {err: "own AWS credentials"},
+		"kafka://b/t?sasl=aws-msk-iam":                                                       {err: "needs AWS credentials"},
+		"kafka://b/t?cert_file=/nowhere":                                                     {err: "together"},
+		"kafka://b/t?ca_file=/nowhere":                                                       {err: "ca_file"},
+		"kafka://b/t?sasl=plain&username=u&tls=true&password_file=" + url.QueryEscape(empty): {err: "is empty"},
+		"kafka://b/t?sasl=x&username=u&password_file=" + url.QueryEscape(secret):             {err: "choose plain"},
 		"kafka://b/t#x": {err: "#"},
 		"kafka://b/t?%": {err: "reading"},
 	}
 	for raw, test := range tests {
 		got, err := Parse(raw)
+		if err == nil && test.err != "" {
+			_, err = Open(t.Context(), got)
+		}
 		if test.err != "" {
 			if err == nil || !strings.Contains(err.Error(), test.err) {
 				t.Errorf("%s: err = %v, want %q in it", raw, err, test.err)
@@ -94,15 +113,20 @@ func TestParse(t *testing.T) {
 		if err := want.validate(); err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(Config{}), cmpopts.IgnoreFields(Config{}, "Logger", "Now", "TLS", "SASL")); diff != "" {
+		if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(Config{}), cmpopts.IgnoreFields(Config{}, "Logger", "Now", "Auth")); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", raw, diff)
 		}
-		if (got.TLS != nil) != test.tls {
-			t.Errorf("%s: TLS is %v", raw, got.TLS)
+		encryption, err := got.Auth.tls()
+		if err != nil || (encryption != nil) != test.tls {
+			t.Errorf("%s: TLS is %v, %v", raw, encryption, err)
+		}
+		mechanism, err := got.Auth.mechanism(got.Brokers, encryption != nil)
+		if err != nil {
+			t.Errorf("%s: SASL: %v", raw, err)
 		}
 		name := ""
-		if got.SASL != nil {
-			name = got.SASL.Name()
+		if mechanism != nil {
+			name = mechanism.Name()
 		}
 		if name != test.sasl {
 			t.Errorf("%s: SASL is %q", raw, name)

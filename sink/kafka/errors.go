@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -45,6 +46,8 @@ func classify(err error, topic string) (c class, mend string) {
 		hostname  x509.HostnameError
 		record    tls.RecordHeaderError
 		verify    *tls.CertificateVerificationError
+		alert     *net.OpError
+		letters   interface{ Mend() string }
 	)
 	switch {
 	// The record itself. A batch fails as a whole for one such record, and
@@ -68,7 +71,7 @@ func classify(err error, topic string) (c class, mend string) {
 	case errors.Is(err, kerr.ClusterAuthorizationFailed):
 		return classConfig, "grant IdempotentWrite on the cluster (brokers before 2.8 ask for it)"
 	case errors.Is(err, kerr.SaslAuthenticationFailed), errors.Is(err, kerr.UnsupportedSaslMechanism), errors.Is(err, kerr.IllegalSaslState):
-		return classConfig, "check sasl=, username= and password_file="
+		return classConfig, "check sasl=, the user and the password (username= and password_file=, or the settings)"
 	case errors.Is(err, kerr.InvalidTimestamp):
 		return classConfig, "set this machine's clock: the broker refuses its time"
 	case errors.Is(err, kerr.UnsupportedCompressionType):
@@ -78,16 +81,25 @@ func classify(err error, topic string) (c class, mend string) {
 	case errors.Is(err, kerr.InvalidRequiredAcks), errors.Is(err, kerr.PolicyViolation):
 		return classConfig, "look in the broker's log for the policy that refuses the records"
 
+	// The store of dead letters: full, locked, or not there.
+	case errors.As(err, &letters):
+		return classConfig, letters.Mend()
+
 	// What the network says when it is not the network's fault.
+	case errors.As(err, &alert) && alert.Op == "remote error": // a TLS alert
+		return classConfig, "the broker refuses this client's TLS: it may ask for a certificate, cert_file= and key_file="
 	case errors.As(err, &firstRead):
 		return classConfig, "check tls= and sasl=: the broker hung up as one does that expects the other"
 	case errors.As(err, &record):
 		return classConfig, "set tls=false or name the broker's TLS listener"
 	case errors.As(err, &unknownCA), errors.As(err, &hostname), errors.As(err, &verify):
-		return classConfig, "add the brokers' certificate authority to the system's, or use the name in their certificate"
+		return classConfig, "give the brokers' certificate authority with ca_file=, or use the name in their certificate (server_name=)"
 	case errors.As(err, &dns) && dns.IsNotFound:
 		return classConfig, "check the name of the broker"
 
+	// A broker that restarts does the same, so it is not called a mistake.
+	case errors.Is(err, errNoAnswer) && errors.Is(err, io.EOF):
+		return classRetriable, "the brokers hang up while a connection is made: check tls= and sasl=, the user and the password"
 	case errors.Is(err, errNoAnswer), errors.Is(err, context.DeadlineExceeded):
 		return classRetriable, "check that the brokers are up and can be reached"
 	case errors.Is(err, kerr.NotEnoughReplicas), errors.Is(err, kerr.NotEnoughReplicasAfterAppend):

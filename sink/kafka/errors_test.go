@@ -27,7 +27,7 @@ func TestClassify(t *testing.T) {
 		{kerr.InvalidRecord, classPoisoned, "log"},
 		{kerr.UnknownTopicOrPartition, classConfig, "create topic calls"},
 		{kerr.TopicAuthorizationFailed, classConfig, "grant Write"},
-		{kerr.SaslAuthenticationFailed, classConfig, "password_file"},
+		{kerr.SaslAuthenticationFailed, classConfig, "password"},
 		{kerr.InvalidTimestamp, classConfig, "clock"},
 		{&kgo.ErrFirstReadEOF{}, classConfig, "tls="},
 		{&net.OpError{Op: "dial", Err: &net.DNSError{IsNotFound: true}}, classConfig, "name of the broker"},

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -62,7 +61,7 @@ func Open(_ context.Context, config Config) (*Sink, error) {
 	}
 	s := &Sink{
 		config:      config,
-		name:        "kafka://" + strings.Join(config.Brokers, ",") + "/" + config.Topic,
+		name:        config.Name(),
 		connections: &connections{},
 		batchBytes:  config.BatchBytes,
 		acked:       map[string]int{},
@@ -93,16 +92,23 @@ func Open(_ context.Context, config Config) (*Sink, error) {
 		kgo.WithLogger(clientLog{config.Logger}),
 		kgo.WithHooks(s.connections),
 	}
-	if config.TLS != nil {
-		options = append(options, kgo.DialTLSConfig(config.TLS))
+	encryption, err := config.Auth.tls()
+	if err != nil {
+		return nil, fmt.Errorf("opening kafka sink %s: %w", s.name, err)
 	}
-	if config.SASL != nil {
-		options = append(options, kgo.SASL(config.SASL))
+	if encryption != nil {
+		options = append(options, kgo.DialTLSConfig(encryption))
+	}
+	mechanism, err := config.Auth.mechanism(config.Brokers, encryption != nil)
+	if err != nil {
+		return nil, fmt.Errorf("opening kafka sink %s: %w", s.name, err)
+	}
+	if mechanism != nil {
+		options = append(options, kgo.SASL(mechanism))
 	}
 	if config.dialer != nil {
 		options = append(options, config.dialer)
 	}
-	var err error
 	if s.client, err = kgo.NewClient(options...); err != nil {
 		return nil, fmt.Errorf("opening kafka sink %s: %w", s.name, err)
 	}

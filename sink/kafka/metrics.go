@@ -20,9 +20,9 @@ type metrics struct {
 
 // What is done with a record that the brokers do not take.
 const (
-	actionShrunk   = "shrunk"   // sent with shorter bodies
-	actionMetadata = "metadata" // sent without headers, query and bodies
-	actionGivenUp  = "given_up" // not sent: even that was refused
+	actionShrunk     = "shrunk"      // sent with shorter bodies
+	actionMetadata   = "metadata"    // sent without headers, query and bodies
+	actionDeadLetter = "dead_letter" // not sent: even that was refused
 )
 
 func newMetrics(r prometheus.Registerer, sink string) (*metrics, error) {

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"unicode/utf8"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/gatehouse-project/gatehouse/deadletter"
 	"github.com/gatehouse-project/gatehouse/transaction"
 )
 
@@ -44,9 +47,9 @@ func (s *Sink) rescue(ctx context.Context, refused []*transaction.Transaction, r
 }
 
 // sendAlone sends t in a chunk of its own, unless refusal says what came of
-// that, then, as long as it is refused, smaller and smaller. It reports whether t was cut. A record that is refused
-// in every form is given up, counted and logged: the pipeline must not stand
-// still behind it for ever.
+// that, then, as long as it is refused, smaller and smaller. It reports whether
+// t was cut. A record that is refused in every form becomes a dead letter, whole:
+// the pipeline must not stand still behind it for ever.
 func (s *Sink) sendAlone(ctx context.Context, t *transaction.Transaction, refusal error) (cut bool, err error) {
 	for step := -1; step <= len(bodyLimits); step++ {
 		form, action := t, ""
@@ -75,8 +78,32 @@ func (s *Sink) sendAlone(ctx context.Context, t *transaction.Transaction, refusa
 		}
 		refusal = err
 	}
-	s.note(t, actionGivenUp, refusal)
+	if s.config.DeadLetters == nil {
+		return false, &noBoxError{refusal}
+	}
+	reason := deadletter.Refused
+	if errors.Is(refusal, kerr.MessageTooLarge) || errors.Is(refusal, kerr.RecordListTooLarge) {
+		reason = deadletter.TooLarge
+	}
+	err = s.config.DeadLetters.Put(ctx, []deadletter.Refusal{{Transaction: t, Reason: reason, Message: refusal.Error()}})
+	if err != nil {
+		return false, err
+	}
+	s.note(t, actionDeadLetter, refusal)
 	return true, nil
+}
+
+// noBoxError is a record that the brokers refuse in every form where there is
+// nowhere to put it.
+type noBoxError struct{ err error }
+
+func (e *noBoxError) Error() string {
+	return "a record is refused in every form, and there is no store for dead letters: " + e.err.Error()
+}
+
+// Mend says how to get such a store.
+func (*noBoxError) Mend() string {
+	return "keep the state in SQLite (--state sqlite:PATH), which has room for dead letters"
 }
 
 // sendForm sends form in the name of t.

@@ -3,6 +3,7 @@ package kafka
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -14,6 +15,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/gatehouse-project/gatehouse/deadletter"
+	"github.com/gatehouse-project/gatehouse/sink/sinktest"
 	"github.com/gatehouse-project/gatehouse/transaction"
 )
 
@@ -102,7 +105,8 @@ func TestRecordTooLargeEvenWithoutBodies(t *testing.T) {
 
 func TestRecordRefusedInEveryForm(t *testing.T) {
 	t.Parallel()
-	w := setup(t, func(c *Config) { c.Compression = "none" })
+	letters := &sinktest.Letters{}
+	w := setup(t, func(c *Config) { c.Compression, c.DeadLetters = "none", letters })
 	poison := []byte("/poison")
 	w.cluster.Fault(kfake.Fault{
 		Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.InvalidRecord, Count: -1,
@@ -118,8 +122,37 @@ func TestRecordRefusedInEveryForm(t *testing.T) {
 	if diff := cmp.Diff(slices.Delete(ids, 3, 4), w.ids(5)); diff != "" {
 		t.Errorf("ids (-want +got):\n%s", diff)
 	}
-	if got := w.counter("poisoned_total", actionGivenUp); got != 1 {
-		t.Errorf("poisoned_total{given_up} = %v", got)
+	if got := w.counter("poisoned_total", actionDeadLetter); got != 1 {
+		t.Errorf("poisoned_total{dead_letter} = %v", got)
+	}
+	all := letters.All()
+	if len(all) != 1 || all[0].Transaction != batch[3] || all[0].Reason != deadletter.Refused || all[0].Message == "" {
+		t.Errorf("dead letters %+v", all)
+	}
+}
+
+// Without a store for dead letters the sink waits: a call is not dropped.
+func TestRefusedWithoutStore(t *testing.T) {
+	t.Parallel()
+	w := setup(t, func(c *Config) { c.Compression = "none" })
+	fault := w.cluster.Fault(kfake.Fault{
+		Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.InvalidRecord, Count: -1,
+		When: func(r kmsg.Request) bool {
+			return bytes.Contains(r.(*kmsg.ProduceRequest).Topics[0].Partitions[0].Records, []byte("/poison"))
+		},
+	})
+	batch, ids := calls(3)
+	batch[1].Path = "/poison"
+	for range 2 {
+		var failed *DeliveryError
+		if err := w.sink.Deliver(t.Context(), batch); !errors.As(err, &failed) || !strings.Contains(failed.Mend(), "sqlite") {
+			t.Fatalf("err = %v", err)
+		}
+	}
+	fault.Remove()
+	w.deliver(batch)
+	if diff := cmp.Diff(ids, w.ids(3)); diff != "" {
+		t.Errorf("ids (-want +got):\n%s", diff)
 	}
 }
 

@@ -30,6 +30,24 @@ type World struct {
 	Delivered func(t *testing.T) []string
 	// Break makes the place refuse until mend is called. Nil if it cannot.
 	Break func(t *testing.T) (mend func())
+	// Slow makes the place answer late, some answers later than a sink waits.
+	// Nil if it cannot.
+	Slow func(t *testing.T) (mend func())
+	// Half makes the place take only a part of what it is given. Nil if it
+	// takes all or nothing.
+	Half func(t *testing.T) (mend func())
+	// Mute makes the place take what it is given while the answer is lost. Nil
+	// if there is no answer that could be.
+	Mute func(t *testing.T) (mend func())
+	// Refuse makes the place refuse the calls with these ids for good. Nil if
+	// it takes everything that a transaction can hold.
+	Refuse func(t *testing.T, ids ...string)
+	// Letters are the dead letters that the sinks of Open were given; needed
+	// with Refuse.
+	Letters *Letters
+	// Unclear says that the place does not tell which calls of a batch it
+	// refuses, and that they must not be sent again.
+	Unclear bool
 	// Exact says that a repeated call is never there twice: Position and
 	// Restore see to that.
 	Exact bool
@@ -52,6 +70,13 @@ func Exercise(t *testing.T, newWorld func(t *testing.T) World) {
 		"CancelWhileBroken":  cancelWhileBroken,
 		"GoesOnAfterRestart": goesOnAfterRestart,
 		"CrashAndRestore":    crashAndRestore,
+		"SlowPlace":          slowPlace,
+		"HalfAccepted":       halfAccepted,
+		"AnswersAreLost":     answersAreLost,
+		"CrashBeforeAnswer":  crashBeforeAnswer,
+		"RefusedForGood":     refusedForGood,
+		"RefusedAndCrashed":  refusedAndCrashed,
+		"NoRoomForLetters":   noRoomForLetters,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -144,6 +169,18 @@ func deliver(t *testing.T, s collect.Sink, batch []*transaction.Transaction) {
 	}
 }
 
+// retry delivers a batch as the collector does: until it is taken.
+func retry(t *testing.T, s collect.Sink, batch []*transaction.Transaction) {
+	t.Helper()
+	until := time.Now().Add(20 * time.Second)
+	for err := s.Deliver(t.Context(), batch); err != nil; err = s.Deliver(t.Context(), batch) {
+		if time.Now().After(until) {
+			t.Fatalf("still failing: %v", err)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
 func deliversAll(t *testing.T, w World) {
 	s := w.open(t, "")
 	all := Calls(0, 500)
@@ -197,13 +234,7 @@ func retryAfterError(t *testing.T, w World) {
 		}
 	}
 	mend()
-	until := time.Now().Add(20 * time.Second)
-	for err := s.Deliver(t.Context(), all[20:40]); err != nil; err = s.Deliver(t.Context(), all[20:40]) {
-		if time.Now().After(until) {
-			t.Fatalf("still failing: %v", err)
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	retry(t, s, all[20:40])
 	deliver(t, s, all[40:])
 	w.want(t, all)
 }
