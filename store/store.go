@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-project/gatehouse/collect"
+	"github.com/gatehouse-project/gatehouse/deadletter"
 	"github.com/gatehouse-project/gatehouse/estate"
 	"github.com/gatehouse-project/gatehouse/inventory"
 )
@@ -22,8 +23,10 @@ import (
 type Store interface {
 	collect.State
 	estate.Store
+	estate.History
 	inventory.Reader
 	inventory.Loader
+	deadletter.Store
 	Settings
 	Leases
 	io.Closer
@@ -95,7 +98,7 @@ func Open(ctx context.Context, url string, opts Options, engines map[string]Open
 	scheme := Scheme(url)
 	open := engines[scheme]
 	if open == nil {
-		return nil, fmt.Errorf("store %q: no engine for %q is built in: use sqlite:PATH", scheme+":…", scheme)
+		return nil, fmt.Errorf("store %q: no engine for %q is built in: use sqlite:PATH, or to collect alone s3://BUCKET/PREFIX, dynamodb://TABLE/KEY or file:DIR", scheme+":…", scheme)
 	}
 	return open(ctx, url, opts)
 }

@@ -23,6 +23,9 @@ func (s *Store) LoadCheckpoint(ctx context.Context) (*collect.Checkpoint, error)
 		if err := loadSeen(ctx, tx, c, at); err != nil {
 			return err
 		}
+		if err := loadAged(ctx, tx, c, at); err != nil {
+			return err
+		}
 		return each(ctx, tx, `SELECT name, position FROM sinks`, nil, func(rows *sql.Rows) error {
 			var name, position string
 			if err := rows.Scan(&name, &position); err != nil {
@@ -72,6 +75,22 @@ func loadSeen(ctx context.Context, tx *sql.Tx, c *collect.Checkpoint, at map[int
 	})
 }
 
+func loadAged(ctx context.Context, tx *sql.Tx, c *collect.Checkpoint, at map[int64]int) error {
+	const query = `SELECT log_group, minute, newest, events, calls FROM seen_minutes ORDER BY log_group, minute, id`
+	return each(ctx, tx, query, nil, func(rows *sql.Rows) error {
+		var group int64
+		var a collect.AgedMinute
+		var events, calls sql.RawBytes
+		if err := rows.Scan(&group, &a.Minute, &a.Newest, &events, &calls); err != nil {
+			return err
+		}
+		a.Events, a.Calls = words(events), digests(calls)
+		g := &c.Groups[at[group]]
+		g.Aged = append(g.Aged, a)
+		return nil
+	})
+}
+
 // Commit saves the groups named in c, the sinks' positions and the observers'
 // changes, all or nothing. A change of a kind that this store does not know is
 // an error.
@@ -112,13 +131,15 @@ func commitGroups(ctx context.Context, tx *sql.Tx, groups []collect.GroupCheckpo
 		ON CONFLICT (key) DO UPDATE SET checkpoint = excluded.checkpoint RETURNING id`)
 	forget := p.prepare(`DELETE FROM seen_segments WHERE log_group = ? AND newest < ?`)
 	remember := p.prepare(`INSERT INTO seen_segments (log_group, newest, events, calls) VALUES (?, ?, ?, ?)`)
+	forgetAged := p.prepare(`DELETE FROM seen_minutes WHERE log_group = ? AND minute < ?`)
+	age := p.prepare(`INSERT INTO seen_minutes (log_group, minute, newest, events, calls) VALUES (?, ?, ?, ?, ?)`)
 	if p.err != nil {
 		return p.err
 	}
 	for i := range groups {
-		g := groups[i] // a copy, to take Seen out of the JSON
-		seen := g.Seen
-		g.Seen = nil
+		g := groups[i] // a copy, to take Seen and Aged out of the JSON
+		seen, aged := g.Seen, g.Aged
+		g.Seen, g.Aged = nil, nil
 		key := g.Group.Key()
 		text, err := json.Marshal(&g)
 		if err != nil {
@@ -137,7 +158,18 @@ func commitGroups(ctx context.Context, tx *sql.Tx, groups []collect.GroupCheckpo
 				return fmt.Errorf("log group %s: %w", key, err)
 			}
 		}
+		for _, m := range aged {
+			if m.Minute < g.AgedFrom {
+				continue
+			}
+			if _, err := age.exec(id, m.Minute, m.Newest, wordBlob(m.Events), blob(m.Calls)); err != nil {
+				return fmt.Errorf("log group %s: %w", key, err)
+			}
+		}
 		if _, err := forget.exec(id, g.SeenFrom); err != nil {
+			return fmt.Errorf("log group %s: %w", key, err)
+		}
+		if _, err := forgetAged.exec(id, g.AgedFrom); err != nil {
 			return fmt.Errorf("log group %s: %w", key, err)
 		}
 	}
@@ -159,6 +191,25 @@ func digests(b []byte) []uint64 {
 	out := make([]uint64, 0, len(b)/8)
 	for ; len(b) >= 8; b = b[8:] {
 		out = append(out, binary.LittleEndian.Uint64(b))
+	}
+	return out
+}
+
+func wordBlob(words []uint32) []byte {
+	b := make([]byte, 0, 4*len(words))
+	for _, w := range words {
+		b = binary.LittleEndian.AppendUint32(b, w)
+	}
+	return b
+}
+
+func words(b []byte) []uint32 {
+	if len(b) < 4 {
+		return nil
+	}
+	out := make([]uint32, 0, len(b)/4)
+	for ; len(b) >= 4; b = b[4:] {
+		out = append(out, binary.LittleEndian.Uint32(b))
 	}
 	return out
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/gatehouse-project/gatehouse/store"
 )
 
-// SaveEstate replaces the last snapshot, and gives the inventory the names of
-// the APIs in it.
+// SaveEstate replaces the last snapshot, notes in the history what differs from it,
+// and gives the inventory the names of the APIs in it.
 func (s *Store) SaveEstate(ctx context.Context, snapshot *estate.Snapshot) error {
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
@@ -23,6 +23,9 @@ func (s *Store) SaveEstate(ctx context.Context, snapshot *estate.Snapshot) error
 		return fmt.Errorf("encoding the estate: %w", err)
 	}
 	return s.update(ctx, "saving the estate", func(tx *sql.Tx) error {
+		if err := noteChanges(ctx, tx, snapshot); err != nil {
+			return err
+		}
 		_, err := tx.ExecContext(ctx, `INSERT INTO estate (id, snapshot) VALUES (1, ?)
 			ON CONFLICT (id) DO UPDATE SET snapshot = excluded.snapshot`, b.Bytes())
 		if err != nil {
@@ -62,23 +65,37 @@ func nameAPIs(ctx context.Context, tx *sql.Tx, snapshot *estate.Snapshot) error 
 // LoadEstate returns the last saved snapshot, or nil if there is none.
 func (s *Store) LoadEstate(ctx context.Context) (*estate.Snapshot, error) {
 	var b []byte
-	err := s.view(ctx, "loading the estate", func(tx *sql.Tx) error {
-		err := tx.QueryRowContext(ctx, `SELECT snapshot FROM estate`).Scan(&b)
-		if errors.Is(err, sql.ErrNoRows) {
-			return nil
-		}
+	err := s.view(ctx, "loading the estate", func(tx *sql.Tx) (err error) {
+		b, err = savedEstate(ctx, tx)
 		return err
 	})
 	if err != nil || b == nil {
 		return nil, err
 	}
+	snapshot, err := decodeEstate(b)
+	if err != nil {
+		return nil, fmt.Errorf("loading the estate: %w", err)
+	}
+	return snapshot, nil
+}
+
+// savedEstate is the last snapshot as it is stored, or nil.
+func savedEstate(ctx context.Context, tx *sql.Tx) (b []byte, err error) {
+	err = tx.QueryRowContext(ctx, `SELECT snapshot FROM estate`).Scan(&b)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	return b, err
+}
+
+func decodeEstate(b []byte) (*estate.Snapshot, error) {
 	snapshot := new(estate.Snapshot)
 	z, err := gzip.NewReader(bytes.NewReader(b))
 	if err == nil {
 		err = json.NewDecoder(z).Decode(snapshot)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("loading the estate: the saved snapshot cannot be read: %w", err)
+		return nil, fmt.Errorf("the saved snapshot cannot be read: %w", err)
 	}
 	return snapshot, nil
 }

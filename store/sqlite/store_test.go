@@ -11,12 +11,14 @@ import (
 
 func TestStore(t *testing.T) {
 	t.Parallel()
-	storetest.Exercise(t, func(t *testing.T) storetest.Place {
+	newPlace := func(t *testing.T) storetest.Place {
 		t.Helper()
 		// A path that a URL would take apart if it were not escaped.
 		url := "sqlite:" + filepath.Join(t.TempDir(), "a folder?#%20", "state.db")
 		return func(opts store.Options) (store.Store, error) {
 			return store.Open(t.Context(), url, opts, map[string]store.Opener{"sqlite": sqlite.Opener})
 		}
-	})
+	}
+	storetest.Exercise(t, newPlace)
+	storetest.ExerciseCollecting(t, newPlace)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -151,6 +152,41 @@ func seenSegmentsArePruned(t *testing.T, place Place) {
 		if d := cmp.Diff(want, newest); d != "" {
 			t.Errorf("segments of %s (-want +got):\n%s", g.Group.Key(), d)
 		}
+	}
+}
+
+func agedMinutesArePruned(t *testing.T, place Place) {
+	s := open(t, place)
+	for i := range int64(5) {
+		g := group(1)
+		g.Counted = &collect.Counted{Since: 60_000, From: 120_000, Events: []int64{3, 0, i}}
+		g.Aged = []collect.AgedMinute{
+			{Minute: 60_000 * i, Events: []uint32{uint32(i), 0, 1<<32 - 1}},
+			{Minute: 60_000 * i, Newest: 60_000*i + 7, Calls: []uint64{1<<64 - 1}},
+			{Minute: 60_000 * (i - 4), Events: []uint32{99}}, // older than it says itself
+		}
+		g.AgedFrom = max(0, 60_000*(i-2))
+		commit(t, s, &collect.Checkpoint{Groups: []collect.GroupCheckpoint{g}})
+	}
+	s = reopen(t, place, s)
+	got := load(t, s).Groups[0]
+	var want []collect.AgedMinute
+	for i := int64(2); i < 5; i++ {
+		want = append(want, collect.AgedMinute{Minute: 60_000 * i, Events: []uint32{uint32(i), 0, 1<<32 - 1}},
+			collect.AgedMinute{Minute: 60_000 * i, Newest: 60_000*i + 7, Calls: []uint64{1<<64 - 1}})
+	}
+	if d := cmp.Diff(want, got.Aged, cmpopts.EquateEmpty()); d != "" {
+		t.Errorf("aged minutes (-want +got):\n%s", d)
+	}
+	if d := cmp.Diff(&collect.Counted{Since: 60_000, From: 120_000, Events: []int64{3, 0, 4}}, got.Counted); d != "" {
+		t.Errorf("counted (-want +got):\n%s", d)
+	}
+	// A collector that compares nothing leaves a gap, so nothing may be kept.
+	g := group(1)
+	g.AgedFrom = math.MaxInt64
+	commit(t, s, &collect.Checkpoint{Groups: []collect.GroupCheckpoint{g}})
+	if got := load(t, s).Groups[0]; len(got.Aged) != 0 || got.Counted != nil {
+		t.Errorf("after AgedFrom at the end of time: %+v", got)
 	}
 }
 
