@@ -19,10 +19,11 @@ import (
 	"github.com/gatehouse-project/gatehouse/collect"
 	"github.com/gatehouse-project/gatehouse/estate"
 	"github.com/gatehouse-project/gatehouse/inventory"
+	"github.com/gatehouse-project/gatehouse/tail"
 )
 
 const (
-	// maxRequestBody is more than any operation reads; all of them are reads.
+	// maxRequestBody is more than any operation reads but that of policy cases.
 	maxRequestBody = 64 << 10
 	// readTimeout bounds an ordinary answer, exportTimeout one that holds
 	// everything.
@@ -38,6 +39,10 @@ type Options struct {
 	Health func() collect.Health
 	// Estate returns the last discovery, or nil if there was none yet.
 	Estate func(ctx context.Context) (*estate.Snapshot, error)
+	// Tail is the running collector's; nil where this process collects nothing.
+	Tail *tail.Hub
+	// DeadLetters are the calls that sinks refused; nil: no such paths.
+	DeadLetters DeadLetters
 	// Metrics answers /metrics; nil: 404.
 	Metrics http.Handler
 	Clock   func() time.Time // nil: time.Now
@@ -85,7 +90,11 @@ func New(o Options) http.Handler {
 	}
 	whole := zip(withETag(mux))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r.Body = http.MaxBytesReader(w, r.Body, maxRequestBody)
+		limit := int64(maxRequestBody)
+		if r.URL.Path == policyPath {
+			limit = maxPolicyCase
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, limit)
 		w.Header().Set("Cache-Control", "no-store")
 		if isStream(r.URL.Path) {
 			mux.ServeHTTP(w, r)
@@ -100,7 +109,7 @@ func New(o Options) http.Handler {
 
 // isStream reports whether the path answers a stream, which must be neither
 // gathered for an ETag nor held back by a compressor.
-func isStream(path string) bool { return path == eventsPath }
+func isStream(path string) bool { return path == eventsPath || path == tailPath }
 
 func config(version string) huma.Config {
 	c := huma.DefaultConfig("Gatehouse", version)
@@ -128,7 +137,7 @@ func schemaName(t reflect.Type, hint string) string {
 	name := huma.DefaultSchemaNamer(t, hint)
 	path := t.PkgPath()
 	switch pkg := path[strings.LastIndexByte(path, '/')+1:]; pkg {
-	case "estate", "transaction", "collect":
+	case "estate", "transaction", "collect", "iam", "deadletter":
 		return strings.ToUpper(pkg[:1]) + pkg[1:] + name
 	default:
 		return name
@@ -139,7 +148,7 @@ func (s *server) register(a huma.API) {
 	a.UseMiddleware(func(ctx huma.Context, next func(huma.Context)) {
 		limit := readTimeout
 		switch id := ctx.Operation().OperationID; {
-		case id == eventsID:
+		case id == eventsID || id == tailID:
 			next(ctx)
 			return
 		case strings.HasPrefix(id, "export-"):
@@ -155,6 +164,9 @@ func (s *server) register(a huma.API) {
 	s.registerEstate(a)
 	s.registerSources(a)
 	s.registerEvents(a)
+	s.registerTail(a)
+	s.registerPolicy(a)
+	s.registerDeadLetters(a)
 }
 
 // operation describes a read.

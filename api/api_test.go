@@ -31,7 +31,7 @@ type bundle struct {
 func setup(t *testing.T, w *apitest.World) *bundle {
 	t.Helper()
 	h := api.New(api.Options{
-		Inventory: w, Health: w.Health, Estate: w.Estate, Version: "1.2.3",
+		Inventory: w, Health: w.Health, Estate: w.Estate, Tail: w.Tail, Version: "1.2.3",
 		Clock: func() time.Time { return now }, Tick: 10 * time.Millisecond,
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "gatehouse_up 1\n") }),
 	})

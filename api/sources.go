@@ -19,6 +19,9 @@ type Sources struct {
 	Groups     []LogGroup           `json:"groups"`
 	Sinks      []collect.SinkHealth `json:"sinks"`
 	Problems   []collect.Problem    `json:"problems"`
+	// Check compares with the source's own count, Filters are calls left out.
+	Check   collect.Check          `json:"check"`
+	Filters []collect.FilterHealth `json:"filters"`
 }
 
 // LogGroup is one log group and how far it has been read.
@@ -40,6 +43,8 @@ type LogGroup struct {
 	Error         string    `json:"error,omitempty"`
 	Mend          string    `json:"mend,omitempty"`
 	ErrorSince    time.Time `json:"error_since,omitzero"`
+
+	Check collect.Check `json:"check" doc:"How the events that were read compare with the source's own count."`
 }
 
 func (s *server) sources() Sources {
@@ -47,6 +52,7 @@ func (s *server) sources() Sources {
 	out := Sources{
 		Started: h.Started, LagSeconds: h.Lag.Seconds(), OpenCalls: h.OpenCalls, Totals: books(h.Totals),
 		Groups: make([]LogGroup, 0, len(h.Groups)), Sinks: h.Sinks, Problems: h.Problems,
+		Check: h.Check, Filters: h.Filters,
 	}
 	for i := range h.Groups {
 		g := &h.Groups[i]
@@ -54,10 +60,14 @@ func (s *server) sources() Sources {
 			Account: g.Group.Account, Region: g.Group.Region, Name: g.Group.Name, APIID: g.Group.APIID, Stage: g.Group.Stage,
 			State: g.State, LagSeconds: g.Lag.Seconds(), Cursor: g.Cursor, Frontier: g.Frontier, LastRead: g.LastRead, LastEvent: g.LastEvent,
 			OpenCalls: g.OpenCalls, Amplification: g.Amplification, Books: books(g.Books), Error: g.Error, Mend: g.Mend, ErrorSince: g.ErrorSince,
+			Check: g.Check,
 		})
 	}
 	if out.Sinks == nil {
 		out.Sinks = []collect.SinkHealth{}
+	}
+	if out.Filters == nil {
+		out.Filters = []collect.FilterHealth{}
 	}
 	if out.Problems == nil {
 		out.Problems = []collect.Problem{}
@@ -77,13 +87,13 @@ func (s *server) registerSources(a huma.API) {
 			f := func(v float64) string { return strconv.FormatFloat(v, 'f', 2, 64) }
 			return csvAnswer("sources", s.Clock(), []string{
 				"account", "region", "log_group", "api_id", "stage", "state", "lag_seconds", "cursor", "frontier", "last_event", "open_calls",
-				"read", "assembled", "unparsed", "filtered", "open", "balanced", "doubles", "late_lines", "calls", "read_amplification", "error", "mend",
+				"read", "assembled", "unparsed", "filtered", "open", "balanced", "doubles", "late_lines", "calls", "read_amplification", "error", "mend", "check", "check_through", "missing",
 			}, func(yield func([]string) bool) {
 				for _, g := range s.sources().Groups {
 					b := g.Books
 					if !yield([]string{
 						g.Account, g.Region, g.Name, g.APIID, g.Stage, g.State, f(g.LagSeconds), stamp(g.Cursor), stamp(g.Frontier), stamp(g.LastEvent), strconv.Itoa(g.OpenCalls),
-						n(b.Read), n(b.Assembled), n(b.Unparsed), n(b.Filtered), n(b.Open), strconv.FormatBool(b.Balanced), n(b.Doubles), n(b.Late), n(b.Calls), f(g.Amplification), g.Error, g.Mend,
+						n(b.Read), n(b.Assembled), n(b.Unparsed), n(b.Filtered), n(b.Open), strconv.FormatBool(b.Balanced), n(b.Doubles), n(b.Late), n(b.Calls), f(g.Amplification), g.Error, g.Mend, g.Check.State, stamp(g.Check.Through), n(g.Check.Missing),
 					}) {
 						return
 					}

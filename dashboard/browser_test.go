@@ -4,6 +4,7 @@ package dashboard_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
@@ -19,7 +20,9 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/gatehouse-project/gatehouse/api/apitest"
+	"github.com/gatehouse-project/gatehouse/dashboard"
 	"github.com/gatehouse-project/gatehouse/identity"
+	"github.com/gatehouse-project/gatehouse/transaction"
 )
 
 // browser is a tab of a headless Chromium that remembers what its console said.
@@ -225,7 +228,121 @@ func TestBrowserTheme(t *testing.T) {
 	b.quiet()
 }
 
-var pages = []string{"/", "/inventory", "/inventory?type=REST&method=GET", "/inventory?q=nothing-like-this", "/sources", "/estate", "/nothing"}
+// fill types text into a field in place of what is there, as a paste does.
+func (b *browser) fill(selector, text string) {
+	b.t.Helper()
+	b.run(fmt.Sprintf(`{ const f = document.querySelector(%q); f.focus(); f.value = %q; f.dispatchEvent(new InputEvent("input", {bubbles: true})); }`, selector, text))
+}
+
+const verdict = `document.querySelector("#lab-banner .verdict").innerText.trim()`
+
+// TestBrowserLab asks a question in the lab as a person does, on a wide and on a
+// narrow screen: from nothing to a decision, through mistakes, and back from the
+// link.
+func TestBrowserLab(t *testing.T) {
+	srv := product(t, apitest.Rich(time.Now()), time.Now, identity.Viewer)
+	for _, width := range []int64{1280, 390} {
+		t.Run(strconv.FormatInt(width, 10), func(t *testing.T) {
+			b := startBrowser(t)
+			b.do(chromedp.EmulateViewport(width, 900), chromedp.Navigate(srv.URL+"/policies/lab?example=empty"))
+			b.until("the page is live", `document.querySelector("#link").dataset.state === "live"`)
+			b.run(`window.same = true`)
+			b.fill(`[name="principal"]`, webApp)
+			b.fill(`[name="api"]`, "a1b2c3d4e5")
+			b.fill(`[name="account"]`, "111122223333")
+			b.fill(`[name="region"]`, "eu-west-1")
+			b.fill(`[name="path"]`, "/orders/17")
+			b.until("nothing allows it yet", verdict+` === "◐ Implicit deny"`)
+
+			b.fill(`[name="policy.0"]`, "{\n  \"Version\": \"2012-10-17\",\n  \"Statement\": [{\"Effect\": \"Alow\"")
+			b.until("the mistake is marked", verdict+` === "○ Not decided yet" && document.querySelector("#note-0 pre").innerText.includes("^")`)
+			if over := eval[int](b, `document.documentElement.scrollWidth - innerWidth`); over > 0 {
+				t.Errorf("with a mistake the page is %d px too wide", over)
+			}
+			b.fill(`[name="policy.0"]`, mayInvoke)
+			b.until("the other side is missing", verdict+` === "◐ Implicit deny" && document.querySelector("#lab-result").innerText.includes("Let the resource policy of the API")`)
+			b.fill(`[name="policy.1"]`, letsIn)
+			b.until("both sides allow", verdict+` === "● Allowed"`)
+			if marks := eval[int](b, `document.querySelectorAll("#lab-result mark.allows").length`); marks != 2 {
+				t.Errorf("%d statements are marked as allowing", marks)
+			}
+			if !eval[bool](b, `window.same && document.activeElement.name === "policy.1" && location.search.startsWith("?s=")`) {
+				t.Error("the page was loaded again, the cursor was taken away, or the address does not keep up")
+			}
+			link := eval[string](b, `location.href`)
+
+			b.do(chromedp.Click(`[value="add.scp"]`))
+			b.until("there is a third policy", `document.querySelector("#policy-2") !== null && document.querySelector('[name="level.2"]').getClientRects().length > 0`)
+			b.fill(`[name="policy.2"]`, deniesPath)
+			b.until("the organization denies it", verdict+` === "■ Explicit deny" && document.querySelector("#lab-result mark.denies") !== null`)
+			b.do(chromedp.Click(`[value="remove.2"]`))
+			b.until("it is gone", `document.querySelector("#policy-2") === null && `+verdict+` === "● Allowed"`)
+
+			var long strings.Builder
+			for i := range 900 {
+				fmt.Fprintf(&long, "%x ", sha256.Sum256([]byte{byte(i), byte(i >> 8)}))
+			}
+			b.fill(`[name="policy.1"]`, strings.Replace(letsIn, `{"Effect"`, `{"Sid":"`+long.String()+`","Effect"`, 1))
+			b.until("too much for a link is told", `document.querySelector("#lab-link").innerText.includes("Too large for a link") && `+verdict+` === "● Allowed"`)
+			b.do(chromedp.Click(`[value="format"]`))
+			b.until("it is laid out all the same", `document.querySelector('[name="policy.1"]')?.value.includes("\n      \"Sid\"")`)
+			b.fill(`[name="policy.1"]`, letsIn)
+			b.until("there is a link again", `document.querySelector("#lab-link a") !== null`)
+
+			b.do(chromedp.Click(`.segmented label:last-of-type`))
+			b.until("action and ARN are asked for", `document.querySelector('[name="action"]').getClientRects().length > 0 && document.querySelector('[name="api"]').getClientRects().length === 0`)
+
+			b.do(chromedp.Navigate(link))
+			if got := eval[string](b, verdict); got != "● Allowed" {
+				t.Errorf("the link leads to %q", got)
+			}
+			b.run(`{ const s = document.querySelector("[data-pick]"); s.value = [...s.options].find((o) => o.text.startsWith("catalog")).value; s.dispatchEvent(new Event("change", {bubbles: true})); }`)
+			b.until("the API of the estate is filled in", `document.querySelector('[name="api"]').value === "h7t8t9p0a1"`)
+			b.quiet()
+		})
+	}
+}
+
+func TestBrowserTail(t *testing.T) {
+	w := apitest.Rich(time.Now())
+	srv := product(t, w, time.Now, identity.Viewer)
+	b := startBrowser(t)
+	b.do(chromedp.EmulateViewport(1280, 900), chromedp.Navigate(srv.URL+"/tail?q=fresh"))
+	b.until("it follows", `document.querySelector("#tail-state").innerText === "following"`)
+	call := func(id string, status int) {
+		w.Tail.Observe([]*transaction.Transaction{{
+			ID: id, Time: transaction.Time(time.Now().UnixMilli()), Method: "GET", Path: "/fresh/" + id, APIID: "a1b2c3d4e5", Stage: "prod",
+			Response: &transaction.Response{Status: status}, Visibility: transaction.Metadata, Complete: true,
+		}})
+	}
+	call("one", 200)
+	b.until("a call appears", `document.querySelector("#tail tbody tr")?.dataset.key === "one" && document.querySelector("#tail-empty").hidden`)
+	b.do(chromedp.Click(`#tail-pause`))
+	call("two", 403)
+	b.until("a paused tail holds it", `document.querySelector("#tail-held").innerText === "1 new" && document.querySelectorAll("#tail tbody tr").length === 1`)
+	b.do(chromedp.Click(`#tail-pause`))
+	b.until("it is shown after", `document.querySelector("#tail tbody tr").dataset.key === "two"`)
+	b.do(chromedp.Click(`#tail tbody tr:first-child a`))
+	b.until("a click opens the call over the list", `document.querySelector("#tail-call").open && document.querySelector("#tail-call").innerText.includes("/fresh/two") && location.pathname === "/tail"`)
+	call("three", 200)
+	b.until("nothing moves behind it", `!document.querySelector("#tail-held").hidden && document.querySelector("#tail tbody tr").dataset.key === "two"`)
+	b.do(key("\x1b"))
+	b.until("esc closes it", `!document.querySelector("#tail-call").open`)
+	b.do(chromedp.Click(`#tail-held`))
+	b.until("what waited is shown", `document.querySelector("#tail tbody tr").dataset.key === "three" && document.querySelector("#tail-held").hidden`)
+	flood := make([]*transaction.Transaction, 500)
+	for i := range flood {
+		flood[i] = &transaction.Transaction{ID: fmt.Sprintf("flood-%d", i), Path: "/fresh"}
+	}
+	w.Tail.Observe(flood)
+	b.until("what is too much is counted", `document.querySelector("#tail-state").innerText.includes("460 not shown")`)
+	b.quiet()
+}
+
+var pages = []string{
+	"/", "/inventory", "/inventory?type=REST&method=GET", "/inventory?q=nothing-like-this", "/sources", "/estate", "/nothing",
+	"/tail", "/tail?status=4xx&q=orders", "/tail?status=77", "/policies/lab", "/policies/lab?example=one-side", "/policies/lab?example=deny-by-address", "/policies/lab?example=scp", "/policies/lab?example=empty", "/policies/lab?s=broken",
+}
 
 // TestBrowserNothingOverflowsOrComplains opens every page in every world, wide
 // and narrow. With GATEHOUSE_SCREENS it also leaves pictures of them in that
@@ -237,11 +354,19 @@ func TestBrowserNothingOverflowsOrComplains(t *testing.T) {
 	broken := apitest.Rich(now)
 	broken.Err = errors.New("disk full")
 	worlds["broken"] = broken
+	nowhere := apitest.Empty(now)
+	nowhere.Tail = nil
+	worlds["collecting nothing"] = nowhere
 	for name, w := range worlds {
 		t.Run(name, func(t *testing.T) {
-			srv := product(t, w, time.Now, identity.Viewer)
-			b := startBrowser(t)
 			addresses := pages
+			var letters dashboard.DeadLetters
+			if name == "rich" || name == "attacked" {
+				letters = refused(t, w, 12)
+				addresses = append(slices.Clip(addresses), "/deadletters", "/deadletters?reason=refused", "/deadletters/1", "/tail/"+w.Details[2].Samples[1].ID)
+			}
+			srv := productWith(t, w, time.Now, identity.Admin, letters)
+			b := startBrowser(t)
 			if len(w.Details) > 0 {
 				addresses = append(slices.Clip(addresses), "/inventory/"+w.Details[2].ID, "/inventory/"+w.Details[9].ID)
 			}
@@ -275,8 +400,8 @@ func TestBrowserNothingOverflowsOrComplains(t *testing.T) {
 			b.mu.Lock()
 			defer b.mu.Unlock()
 			for _, p := range b.problems {
-				// The pages of this list that answer 404 and 503 are meant to.
-				if !strings.Contains(p, "status of 404") && !strings.Contains(p, "status of 503") {
+				// The pages of this list that answer 400, 404 and 503 are meant to.
+				if !strings.Contains(p, "status of 404") && !strings.Contains(p, "status of 503") && !strings.Contains(p, "status of 400") {
 					t.Errorf("the console says: %s", p)
 				}
 			}

@@ -79,6 +79,19 @@ func judge(h *collect.Health, collecting bool, snap *estate.Snapshot) completene
 	if behind > 0 {
 		worse("wait", "◐", "Catching up", plural(behind, "log group is", "log groups are")+" more than "+duration(slow)+" behind")
 	}
+	switch h.Check.State {
+	case collect.CheckShort:
+		worse("bad", "■", "Not complete", events(h.Check.Missing)+" that CloudWatch counted could not be read")
+	case collect.CheckRereading:
+		worse("wait", "◐", "Reading again", events(h.Check.Missing)+" that CloudWatch counted were not read yet")
+	case collect.CheckUnavailable:
+		c.Reasons = append(c.Reasons, "not proven: CloudWatch's own count of events cannot be had")
+	case collect.CheckComplete:
+		c.Reasons = append(c.Reasons, "every minute compared has as many events as CloudWatch counted")
+	}
+	if n := leftOut(h); n > 0 {
+		c.Reasons = append(c.Reasons, plural(int(n), "call was left out by the filters", "calls were left out by the filters"))
+	}
 	if h.Totals.Unparsed > 0 {
 		c.Reasons = append(c.Reasons, plural(int(h.Totals.Unparsed), "event was not understood and is kept as unparsed", "events were not understood and are kept as unparsed"))
 	}
@@ -90,3 +103,5 @@ func judge(h *collect.Health, collecting bool, snap *estate.Snapshot) completene
 	}
 	return c
 }
+
+func events(n int64) string { return plural(int(n), "event", "events") }

@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,13 +25,18 @@ import (
 	"github.com/gatehouse-project/gatehouse/estate"
 	"github.com/gatehouse-project/gatehouse/identity"
 	"github.com/gatehouse-project/gatehouse/inventory"
+	"github.com/gatehouse-project/gatehouse/tail"
 )
 
 //go:embed templates assets
 var files embed.FS
 
-// readTimeout bounds the reads of one page.
-const readTimeout = 10 * time.Second
+const (
+	// readTimeout bounds the reads of one page.
+	readTimeout = 10 * time.Second
+	// maxForm bounds a form, in bytes; the policy lab's may be larger.
+	maxForm = 64 << 10
+)
 
 // Options are what the pages read from.
 type Options struct {
@@ -40,6 +46,10 @@ type Options struct {
 	// Estate returns the last discovery, or nil if there was none yet. It is
 	// asked for every page and so should be quick.
 	Estate func(ctx context.Context) (*estate.Snapshot, error)
+	// Tail is the running collector's; nil where this process collects nothing.
+	Tail *tail.Hub
+	// DeadLetters are the calls that sinks refused; nil: no such page.
+	DeadLetters DeadLetters
 	// BasePath is where the dashboard stands ("/gatehouse"); empty: at the root.
 	// The API is looked for at BasePath + "/api/v1".
 	BasePath string
@@ -56,7 +66,7 @@ type server struct {
 	assets string // a digest of the assets, so that browsers may keep them
 }
 
-var pageNames = []string{"overview", "inventory", "endpoint", "sources", "estate", "message", "signin"}
+var pageNames = []string{"overview", "inventory", "endpoint", "sources", "estate", "tail", "call", "lab", "deadletters", "deadletter", "message", "signin"}
 
 // New returns the handler of the pages and their assets.
 func New(o Options) http.Handler {
@@ -68,6 +78,17 @@ func New(o Options) http.Handler {
 	mux.HandleFunc("GET /sources", s.sources)
 	mux.HandleFunc("GET /estate", s.estatePage)
 	mux.HandleFunc("GET /search", s.search)
+	mux.HandleFunc("GET "+tailPath, s.tailPage)
+	mux.HandleFunc("GET "+tailPath+"/{id}", s.callPage)
+	if s.DeadLetters != nil {
+		mux.HandleFunc("GET "+deadLettersPath, s.deadLetters)
+		mux.HandleFunc("GET "+deadLettersPath+"/{id}", s.deadLetter)
+		// The guard before all of this lets no other site's form come here.
+		mux.Handle("POST "+deadLettersPath, identity.Require(identity.Admin, http.HandlerFunc(s.deadLettersAct)))
+	}
+	mux.HandleFunc("GET "+labPath, s.labPage)
+	mux.HandleFunc("POST "+labPath, s.labPost)
+	mux.HandleFunc("POST "+labPath+"/decide", s.labDecide)
 	mux.HandleFunc("POST /theme", s.theme)
 	mux.Handle("GET /assets/", s.assetFiles())
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
@@ -77,11 +98,24 @@ func New(o Options) http.Handler {
 	if err != nil {
 		panic("dashboard: gzip options: " + err.Error()) // constant options: a mistake in this file
 	}
-	h := zip(http.MaxBytesHandler(mux, 64<<10))
-	if s.BasePath == "" {
-		return h
+	whole := zip(mux)
+	var h http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		limit := int64(maxForm)
+		if strings.HasPrefix(r.URL.Path, labPath) {
+			limit = maxLab
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, limit)
+		if r.URL.Path == tailStreamPath {
+			// A compressor would hold the rows back.
+			s.tailStream(w, r)
+			return
+		}
+		whole.ServeHTTP(w, r)
+	})
+	if s.BasePath != "" {
+		h = http.StripPrefix(s.BasePath, h)
 	}
-	return http.StripPrefix(s.BasePath, h)
+	return h
 }
 
 // SignIn returns the page that asks for the admin token, for
@@ -169,14 +203,30 @@ type crumb struct {
 	Title, Link, Hint string
 }
 
-// rail lists the sections that exist, in the order of the three jobs.
-var rail = []navGroup{
+// sections lists all sections, in the order of the three jobs.
+var sections = []navGroup{
 	{"", []navItem{{Title: "Overview", Path: "/", Icon: "overview"}}},
 	{"Watch", []navItem{
 		{Title: "Estate", Path: "/estate", Icon: "estate"},
 		{Title: "Inventory", Path: "/inventory", Icon: "inventory"},
+		{Title: "Live tail", Path: tailPath, Icon: "tail"},
 		{Title: "Sources", Path: "/sources", Icon: "sources"},
+		{Title: "Dead letters", Path: deadLettersPath, Icon: "deadletters"},
 	}},
+	{"Check", []navItem{
+		{Title: "Policy lab", Path: labPath, Icon: "lab"},
+	}},
+}
+
+// rail returns the sections that this process has something to show in.
+func (s *server) rail() []navGroup {
+	out := slices.Clone(sections)
+	if s.DeadLetters == nil {
+		for i := range out {
+			out[i].Items = slices.DeleteFunc(slices.Clone(out[i].Items), func(it navItem) bool { return it.Path == deadLettersPath })
+		}
+	}
+	return out
 }
 
 func (s *server) shell(r *http.Request, title, here string, data any) *page {
@@ -184,7 +234,7 @@ func (s *server) shell(r *http.Request, title, here string, data any) *page {
 		Title: title, Here: here, Base: s.BasePath, Assets: s.assets, Theme: themeOf(r), Back: s.BasePath + r.URL.RequestURI(),
 		Person: identity.FromContext(r.Context()), Version: s.Version, Notice: s.Notice, Now: s.Clock().UTC(), Data: data,
 	}
-	for _, g := range rail {
+	for _, g := range s.rail() {
 		ng := navGroup{Title: g.Title}
 		for _, it := range g.Items {
 			it.Here = it.Path == here
@@ -299,7 +349,7 @@ func (s *server) search(w http.ResponseWriter, r *http.Request) {
 	if q != "" {
 		to += "?q=" + url.QueryEscape(q)
 	}
-	for _, g := range rail {
+	for _, g := range s.rail() {
 		for _, it := range g.Items {
 			if strings.EqualFold(it.Title, q) {
 				http.Redirect(w, r, s.BasePath+it.Path, http.StatusSeeOther)

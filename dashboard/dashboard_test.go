@@ -98,7 +98,10 @@ func (s *site) says(path string, want ...string) {
 }
 
 func addresses(w *apitest.World) []string {
-	out := []string{"/", "/?range=24h", "/inventory", "/inventory?type=REST&method=GET&sort=calls&order=desc", "/inventory?q=nothing-like-this", "/sources", "/sources?state=denied", "/estate", "/estate?coverage=none"}
+	out := []string{
+		"/", "/?range=24h", "/inventory", "/inventory?type=REST&method=GET&sort=calls&order=desc", "/inventory?q=nothing-like-this", "/sources", "/sources?state=denied", "/estate", "/estate?coverage=none",
+		"/tail", "/tail?status=4xx", "/policies/lab", "/policies/lab?example=scp", "/policies/lab?example=empty",
+	}
 	for i := range w.Details {
 		if i%5 == 2 {
 			out = append(out, "/inventory/"+url.PathEscape(w.Details[i].ID))
@@ -246,13 +249,15 @@ func TestSourcesAnswersWhetherItIsComplete(t *testing.T) {
 	s := open(t, apitest.Rich(now))
 	s.says("/sources", "Not complete", "2 log groups cannot be read", "kafka://broker-1:9092/akto.api.logs", "■ failing", "1,312",
 		"To mend: allow logs:FilterLogEvents on arn:aws:logs", "1.78", "84", "7 min 12 s", "■ denied", "◐ catching up")
+	s.says("/sources", "17 events that CloudWatch counted were not read yet", "12,471 compared, 3 short at first: 2 repaired, 0 given up", "41,822 calls were left out by the filters",
+		"filter_static_extensions 41,822", "payments 555555555555 ■ cannot be read whole", "4,790 batches", "● adds up", "◐ read again")
 	denied := s.page("/sources?state=denied")
 	if strings.Count(denied, `class="thing two"`) != 1 || !strings.Contains(words(denied), "1 of 8 groups") {
 		t.Error("the state does not filter")
 	}
 	well := apitest.Rich(now)
 	well.Status.Problems, well.Status.Sinks, well.Status.Groups = nil, well.Status.Sinks[:1], well.Status.Groups[3:6]
-	well.Status.Totals = collect.Books{Read: 10, Assembled: 10}
+	well.Status.Totals, well.Status.Check = collect.Books{Read: 10, Assembled: 10}, collect.Check{State: collect.CheckComplete}
 	well.Estates = nil
 	open(t, well).says("/sources", "● Complete")
 }
@@ -495,11 +500,11 @@ func TestPagesAreSmall(t *testing.T) {
 func TestBasePath(t *testing.T) {
 	t.Parallel()
 	w := apitest.Rich(now)
-	h := dashboard.New(dashboard.Options{Inventory: w, Health: w.Health, Estate: w.Estate, Clock: clock, BasePath: "/gatehouse/"})
+	h := dashboard.New(dashboard.Options{Inventory: w, Health: w.Health, Estate: w.Estate, Tail: w.Tail, Clock: clock, BasePath: "/gatehouse/"})
 	srv := httptest.NewServer(h)
 	defer srv.Close()
 	s := &site{t: t, url: srv.URL, c: srv.Client()}
-	for _, path := range []string{"/gatehouse/", "/gatehouse/inventory", "/gatehouse/sources", "/gatehouse/estate", "/gatehouse/inventory/" + w.Details[0].ID} {
+	for _, path := range []string{"/gatehouse/", "/gatehouse/inventory", "/gatehouse/sources", "/gatehouse/estate", "/gatehouse/tail", "/gatehouse/tail/" + w.Details[0].Samples[0].ID, "/gatehouse/policies/lab", "/gatehouse/inventory/" + w.Details[0].ID} {
 		for _, m := range regexp.MustCompile(`(?:src|href|action)="(/[^"]*)"`).FindAllStringSubmatch(s.page(path), -1) {
 			if !strings.HasPrefix(m[1], "/gatehouse/") && m[1] != "/logout" {
 				t.Errorf("%s leads out of the base path to %s", path, m[1])

@@ -33,6 +33,8 @@ type endpointData struct {
 	Callers    []caller
 	Samples    []sample
 	List       string // the inventory of this API's stage
+	Lab        string // the policy lab with this route filled in
+	Tail       string // the live tail of this route
 }
 
 // portion is a row of a distribution.
@@ -83,6 +85,14 @@ func (s *server) endpoint(w http.ResponseWriter, r *http.Request) {
 	}
 	d.configured(snap)
 	d.List = with(s.BasePath+"/inventory", url.Values{}, "account", d.Account, "region", d.Region, "api", d.APIID, "stage", d.Stage)
+	authorization := ""
+	if d.Configured != nil {
+		authorization = d.Configured.Authorization
+	}
+	d.Lab = s.labFor(snap, labRoute{d.APIType, d.Account, d.Region, d.APIID, d.Stage, d.Method, d.Route}, authorization, "")
+	if s.Tail != nil {
+		d.Tail = with(s.BasePath+tailPath, url.Values{}, "account", d.Account, "region", d.Region, "api", d.APIID, "stage", d.Stage, "method", tailMethod(d.Method), "route", d.Route)
+	}
 	p := s.shell(r, strings.TrimSpace(d.Method+" "+d.Route), "/inventory", d)
 	p.Place = append(s.place(d.Names, d.Account, d.Region, d.APIID, d.APIName, d.Stage), crumb{Title: strings.TrimSpace(d.Method + " " + d.Route)})
 	s.render(w, r, 0, "endpoint", p)

@@ -26,6 +26,7 @@ var functions = template.FuncMap{
 	"percent":  percent,
 	"stamp":    stamp,
 	"plural":   plural,
+	"plural64": func(n int64, one, many string) string { return plural(int(n), one, many) },
 	"redacted": redacted,
 	"method":   methodOf,
 	"seen":     seen,
@@ -33,6 +34,10 @@ var functions = template.FuncMap{
 	"source":   routeSource,
 	"spark":    sparkline,
 	"dict":     dict,
+	"fields":   func() []string { return append([]string{"case"}, labFields...) },
+	"layer":    layerBadge,
+	"absent":   absentLayers,
+	"severity": severityClass,
 	"errors":   func(e inventory.Endpoint) string { return percent(e.Errors4xx+e.Errors5xx, e.Calls) },
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/gatehouse-project/gatehouse/inventory"
@@ -59,13 +60,19 @@ func (s *server) inventory(w http.ResponseWriter, r *http.Request) {
 	path := s.BasePath + "/inventory"
 	q := queryOf(v, now)
 	q.Limit = rowsPerPage
+	// Rows and facets are two scans of the same endpoints, asked at one time.
+	var facets *inventory.Facets
+	var facetsErr error
+	var asking sync.WaitGroup
+	asking.Go(func() { facets, facetsErr = s.Inventory.Facets(ctx, q) })
 	found, err := s.Inventory.Endpoints(ctx, q)
+	asking.Wait()
 	if errors.Is(err, inventory.ErrInvalidQuery) {
 		// An address of before: its cursor no longer leads anywhere.
 		http.Redirect(w, r, with(path, v, "cursor", "", "at", "", "sort", "", "order", ""), http.StatusSeeOther)
 		return
 	}
-	if err != nil {
+	if err = errors.Join(err, facetsErr); err != nil {
 		s.unavailable(w, r, "The inventory", err)
 		return
 	}
@@ -83,10 +90,7 @@ func (s *server) inventory(w http.ResponseWriter, r *http.Request) {
 	if v.Get("cursor") != "" {
 		d.ToFirst = with(path, v, "cursor", "", "at", "")
 	}
-	if err := s.choices(ctx, &d, q, v); err != nil {
-		s.unavailable(w, r, "The inventory", err)
-		return
-	}
+	s.choices(&d, facets, q, v)
 	if found.Total == 0 {
 		h := s.health()
 		d.Collector = judge(&h, s.Health != nil, snap)
@@ -100,12 +104,8 @@ func (s *server) inventory(w http.ResponseWriter, r *http.Request) {
 
 // choices fills in the filters; the store counts for each what choosing it would
 // give under the others.
-func (s *server) choices(ctx context.Context, d *inventoryData, q inventory.Query, v url.Values) error {
+func (s *server) choices(d *inventoryData, facets *inventory.Facets, q inventory.Query, v url.Values) {
 	path := s.BasePath + "/inventory"
-	facets, err := s.Inventory.Facets(ctx, q)
-	if err != nil {
-		return err
-	}
 	if q.Search != "" {
 		d.Chips = append(d.Chips, chip{"Search", q.Search, with(path, v, "q", "", "cursor", "", "at", "")})
 	}
@@ -130,7 +130,6 @@ func (s *server) choices(ctx context.Context, d *inventoryData, q inventory.Quer
 			d.Hidden = append(d.Hidden, option{Title: key, Value: value})
 		}
 	}
-	return nil
 }
 
 // exportLink leads to the API's export of exactly what is filtered.

@@ -53,18 +53,11 @@ func messageOf(headers map[string][]string, body string, truncated, seen bool) *
 }
 
 func sampleOf(t *transaction.Transaction, open bool) sample {
-	s := sample{Transaction: t, At: t.Time.Time(), Open: open, Class: "unknown", Query: pairs(t.Query)}
+	s := sample{Transaction: t, At: t.Time.Time(), Open: open, Query: pairs(t.Query)}
 	if t.Response != nil {
 		s.Status = t.Response.Status
 	}
-	switch {
-	case s.Status >= 500:
-		s.Class = "bad"
-	case s.Status >= 400:
-		s.Class = "wait"
-	case s.Status >= 200 && s.Status < 300:
-		s.Class = "good"
-	}
+	s.Class = statusClass(s.Status)
 	s.Request, s.Response = &message{}, &message{}
 	if r := t.Request; r != nil {
 		s.Request = messageOf(r.Headers, r.Body, r.Truncated, true)

@@ -18,10 +18,16 @@ const token = "a-token-that-is-long-enough-for-tests"
 // and the pages.
 func product(t *testing.T, w *apitest.World, clock func() time.Time, anonymous identity.Role) *httptest.Server {
 	t.Helper()
+	return productWith(t, w, clock, anonymous, nil)
+}
+
+// productWith also has a place for dead letters.
+func productWith(t *testing.T, w *apitest.World, clock func() time.Time, anonymous identity.Role, letters dashboard.DeadLetters) *httptest.Server {
+	t.Helper()
 	pages := dashboard.Options{
-		Inventory: w, Health: w.Health, Estate: w.Estate, Clock: clock, Version: "1.2.3",
+		Inventory: w, Health: w.Health, Estate: w.Estate, Tail: w.Tail, DeadLetters: letters, Clock: clock, Version: "1.2.3",
 	}
-	rest := api.New(api.Options{Inventory: w, Health: w.Health, Estate: w.Estate, Clock: clock, Version: "1.2.3", Tick: 100 * time.Millisecond})
+	rest := api.New(api.Options{Inventory: w, Health: w.Health, Estate: w.Estate, Tail: w.Tail, Clock: clock, Version: "1.2.3", Tick: 100 * time.Millisecond})
 	guard, err := identity.New(identity.Options{Token: token, Anonymous: anonymous, SignIn: dashboard.SignIn(pages)})
 	if err != nil {
 		t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse-project/gatehouse/collect"
 	"github.com/gatehouse-project/gatehouse/estate"
 	"github.com/gatehouse-project/gatehouse/inventory"
+	"github.com/gatehouse-project/gatehouse/tail"
 	"github.com/gatehouse-project/gatehouse/transaction"
 )
 
@@ -25,6 +26,8 @@ type World struct {
 	Minutes []inventory.Minute
 	Status  collect.Health
 	Estates *estate.Snapshot
+	// Tail has the samples of all endpoints; nil: this process collects nothing.
+	Tail *tail.Hub
 	// Merged maps the id of an endpoint that became part of another to that one's.
 	Merged map[string]string
 	// Err, if set, is what every read of the inventory and the estate returns.

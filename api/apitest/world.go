@@ -1,16 +1,19 @@
 package apitest
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/gatehouse-project/gatehouse/collect"
 	"github.com/gatehouse-project/gatehouse/estate"
 	"github.com/gatehouse-project/gatehouse/inventory"
+	"github.com/gatehouse-project/gatehouse/tail"
 	"github.com/gatehouse-project/gatehouse/transaction"
 )
 
@@ -25,7 +28,7 @@ const (
 
 // Empty is a world on its first second: nothing found, nothing read.
 func Empty(now time.Time) *World {
-	return &World{Status: collect.Health{Started: now}}
+	return &World{Status: collect.Health{Started: now}, Tail: tail.New(tail.Options{})}
 }
 
 type route struct {
@@ -75,10 +78,14 @@ func digest(parts ...any) string {
 func Rich(now time.Time) *World {
 	now = now.UTC()
 	rnd := rand.New(rand.NewPCG(7, 11)) //nolint:gosec // Data to look at, not a secret.
-	w := &World{Estates: snapshot(now)}
+	w := &World{Estates: snapshot(now), Tail: tail.New(tail.Options{})}
+	var calls []*transaction.Transaction
 	for i, r := range routes {
 		w.Details = append(w.Details, detail(now, rnd, i, r))
+		calls = append(calls, w.Details[i].Samples...)
 	}
+	slices.SortStableFunc(calls, func(a, b *transaction.Transaction) int { return cmp.Compare(a.Time, b.Time) })
+	w.Tail.Observe(calls)
 	w.Minutes = traffic(now, rnd)
 	w.Status = health(now)
 	return w
@@ -160,7 +167,7 @@ func sample(now time.Time, r route, n int) *transaction.Transaction {
 		status = 403
 	}
 	t := &transaction.Transaction{
-		ID: digest("t", r.api, r.path, n), Account: r.account, Region: r.region, APIID: r.api, APIType: r.kind, Stage: r.stage,
+		ID: digest("t", r.api, r.stage, r.method, r.path, n), Account: r.account, Region: r.region, APIID: r.api, APIType: r.kind, Stage: r.stage,
 		RequestID: fmt.Sprintf("6f9c1d2e-7a3b-4c5d-8e9f-00000000000%d", n), ExtendedRequestID: "Zk9xYH5aDoEFhJw=",
 		Time: transaction.Time(now.Add(-time.Duration(3+n*40) * time.Second).UnixMilli()), Method: r.method,
 		Path: "/orders/8812", Route: r.path, RouteSource: r.source, Host: r.api + ".execute-api." + r.region + ".amazonaws.com",
@@ -259,12 +266,17 @@ func health(now time.Time) collect.Health {
 			Group: transaction.Group{Account: x.account, Region: x.region, Name: x.name, APIID: x.api, APIType: x.kind, Stage: x.stage},
 			Books: b, Cursor: now.Add(-x.lag), Frontier: now.Add(-10 * time.Second), Lag: x.lag, OpenCalls: (i * 5) % 17, State: x.state,
 			LastRead: now.Add(-3 * time.Second), LastEvent: now.Add(-x.lag), Amplification: 1 + float64(i)*.13,
+			Check: collect.Check{State: collect.CheckComplete, Through: now.Add(-4 * time.Minute).Truncate(time.Minute), Minutes: 1560, Spared: 1500},
+		}
+		if i == 2 {
+			gh.Check = collect.Check{State: collect.CheckRereading, Through: now.Add(-9 * time.Minute).Truncate(time.Minute), Minutes: 1551, Short: 3, Repaired: 2, Found: 41, Reread: 1230, Missing: 17}
 		}
 		switch x.state {
 		case "denied":
 			gh.Error = "AccessDeniedException: User: arn:aws:sts::333333333333:assumed-role/GatehouseCollector/gatehouse is not authorized to perform: logs:FilterLogEvents"
 			gh.Mend = "allow logs:FilterLogEvents on arn:aws:logs:eu-central-1:333333333333:log-group:/aws/vendedlogs/search:* to GatehouseCollector"
 			gh.ErrorSince, gh.Frontier, gh.LastEvent = now.Add(-3*time.Hour), time.Time{}, time.Time{}
+			gh.Check = collect.Check{State: collect.CheckWaiting}
 		case "gone":
 			gh.Error = "ResourceNotFoundException: The specified log group does not exist."
 			gh.Mend = "nothing to do if the stage was deleted; its open calls were closed"
@@ -282,6 +294,8 @@ func health(now time.Time) collect.Health {
 			Error: "dial tcp 10.0.3.4:9092: connect: connection refused", ErrorSince: now.Add(-93 * time.Second),
 		},
 	}
+	h.Check = collect.Check{State: collect.CheckRereading, Through: now.Add(-9 * time.Minute).Truncate(time.Minute), Minutes: 12_471, Short: 3, Repaired: 2, Found: 41, Reread: 1230, Missing: 17, Spared: 10_500}
+	h.Filters = []collect.FilterHealth{{Rule: "filter_static_extensions", Calls: 41_822}, {Rule: "filter_status", Calls: 0}}
 	h.Problems = []collect.Problem{
 		{Account: Payments, What: "sts:AssumeRole on arn:aws:iam::555555555555:role/GatehouseCollector: AccessDenied", Mend: "let the hub role assume it: check the trust policy's principal and the external id", Since: now.Add(-26 * time.Hour)},
 		{Account: Catalog, Region: "eu-central-1", Group: "/aws/vendedlogs/search", What: "logs:FilterLogEvents is denied", Mend: "allow logs:FilterLogEvents on the group to GatehouseCollector", Since: now.Add(-3 * time.Hour)},
@@ -381,6 +395,9 @@ func Attacked(now time.Time) *World {
 	}
 	g := &w.Status.Groups[6]
 	g.Group.Name, g.Group.Account, g.Group.Region, g.Error, g.Mend, g.State = Hostile, Hostile, Hostile, Hostile, Hostile, Hostile
+	g.Check.State, g.Check.Error, g.Check.Mend = Hostile, Hostile, Hostile
+	w.Status.Check.State, w.Status.Check.Error, w.Status.Check.Mend = Hostile, Hostile, Hostile
+	w.Status.Filters[0].Rule = Hostile
 	w.Status.Sinks[1].Name, w.Status.Sinks[1].Error = Hostile, Hostile
 	w.Status.Problems[0] = collect.Problem{Account: Hostile, Region: Hostile, Group: Hostile, What: Hostile, Mend: Hostile}
 	a := &w.Estates.Accounts[1]

@@ -64,7 +64,8 @@ document.addEventListener("click", async (e) => {
   const copy = e.target.closest?.("[data-copy]");
   if (copy) {
     try {
-      await navigator.clipboard.writeText(copy.dataset.copy);
+      const text = copy.hasAttribute("data-address") ? new URL(copy.dataset.copy, location.href).href : copy.dataset.copy;
+      await navigator.clipboard.writeText(text);
       copy.classList.add("done");
       say("Copied");
       setTimeout(() => copy.classList.remove("done"), 1200);
@@ -130,6 +131,7 @@ function back() {
 document.addEventListener("keydown", (e) => {
   if (e.ctrlKey || e.metaKey || e.altKey || e.isComposing) return;
   const typing = e.target.matches("input, select, textarea, [contenteditable]");
+  if ($("dialog[open]")) return;
   if (e.key === "Escape") {
     if (typing) e.target.blur();
     else if (at >= 0) {
@@ -320,7 +322,153 @@ function connect() {
   addEventListener("pagehide", () => stream.close(), { once: true });
 }
 
+// ---- The policy lab decides while one types; the address keeps up.
+
+const lab = $("form[data-lab]");
+
+function startLab() {
+  let waiting = 0;
+  let asked = null;
+  // An address may be too short for what is in the form. Not form.method: the
+  // field of that name stands in its place.
+  lab.setAttribute("method", "post");
+  const decide = async () => {
+    asked?.abort();
+    asked = new AbortController();
+    try {
+      const answer = await fetch(`${lab.dataset.lab}/decide`, { method: "POST", body: new URLSearchParams(new FormData(lab)), signal: asked.signal, credentials: "same-origin" });
+      if (answer.status === 401) location.reload();
+      if (!answer.ok) {
+        say(`The server answered ${answer.status}`);
+        return;
+      }
+      const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+      for (const part of $$("[data-part]", fresh)) {
+        const was = document.getElementById(part.id);
+        if (!was || was.isEqualNode(part)) continue;
+        const open = $$("details", was).map((d) => d.open);
+        const now = document.importNode(part, true);
+        $$("details", now).forEach((d, i) => (d.open = open[i] ?? d.open));
+        was.replaceWith(now);
+        enhance(now);
+      }
+      const to = $("[data-link]", fresh)?.dataset.link;
+      if (to) history.replaceState(null, "", to);
+      for (const a of $$("nav.chips [aria-current]")) a.removeAttribute("aria-current");
+    } catch (e) {
+      if (e.name !== "AbortError") say("No connection: what is shown is of before");
+    }
+  };
+  const soonDecide = () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(decide, 250);
+  };
+  lab.addEventListener("input", (e) => {
+    if (e.target.name !== "case" && e.target.name !== "pick") soonDecide();
+  });
+  lab.addEventListener("change", (e) => {
+    if (e.target.matches("[data-pick]")) lab.requestSubmit();
+  });
+  lab.addEventListener("submit", (e) => {
+    if (e.submitter?.name || $("[data-pick]", lab)?.value !== ($("[name=picked]", lab)?.value ?? undefined)) return;
+    e.preventDefault();
+    decide();
+  });
+}
+
+// ---- The live tail: rows come at the top while the reader looks there, and
+// wait otherwise.
+
+const tail = $("[data-tail]");
+
+function startTail() {
+  const most = 300;
+  const body = $("tbody", tail);
+  const pause = $("#tail-pause");
+  const heldButton = $("#tail-held");
+  const state = $("#tail-state");
+  let held = [];
+  let heldCount = 0;
+  let skipped = 0;
+  let paused = false;
+  const reads = () => paused || at >= 0 || $("#tail-call").open || scrollY > 160;
+  const tell = (word) => {
+    state.textContent = `${word}${skipped ? `; ${count(skipped)} not shown, they came faster than can be read` : ""}`;
+  };
+  const rowsOf = (html) => {
+    const t = document.createElement("template");
+    t.innerHTML = html;
+    enhance(t.content);
+    return [...t.content.children];
+  };
+  const put = (rows) => {
+    const known = new Set([...body.rows].map((tr) => tr.dataset.key));
+    body.prepend(...rows.filter((tr) => !known.has(tr.dataset.key)));
+    while (body.rows.length > most) body.lastElementChild.remove();
+    $("#tail-empty").hidden = body.rows.length > 0;
+  };
+  const release = () => {
+    for (const tr of held) tr.classList.add("fresh");
+    put(held);
+    held = [];
+    heldCount = 0;
+    heldButton.hidden = true;
+  };
+  const stream = new EventSource(tail.dataset.tail);
+  stream.onopen = () => tell(paused ? "paused" : "following");
+  stream.onerror = () => {
+    tell(stream.readyState === EventSource.CLOSED ? "the server refused the stream; reload the page" : "reconnecting");
+  };
+  stream.addEventListener("skipped", (e) => {
+    skipped += Number(e.data);
+    tell(paused ? "paused" : "following");
+  });
+  stream.addEventListener("rows", (e) => {
+    const rows = rowsOf(e.data);
+    if (!reads()) {
+      if (held.length) release();
+      put(rows);
+      return;
+    }
+    heldCount += rows.length;
+    held = [...rows, ...held].slice(0, most);
+    heldButton.hidden = false;
+    heldButton.textContent = `${count(heldCount)} new`;
+  });
+  heldButton.addEventListener("click", () => {
+    release();
+    scrollTo({ top: 0 });
+  });
+  pause.hidden = false;
+  pause.addEventListener("click", () => {
+    paused = !paused;
+    pause.setAttribute("aria-pressed", String(paused));
+    pause.textContent = paused ? "Resume" : "Pause";
+    tell(paused ? "paused" : "following");
+    if (!paused) release();
+  });
+  const dialog = $("#tail-call");
+  body.addEventListener("click", async (e) => {
+    const a = e.target.closest("a");
+    if (!a || e.ctrlKey || e.metaKey || e.shiftKey) return;
+    e.preventDefault();
+    try {
+      const answer = await fetch(a.href, { headers: { accept: "text/html" }, credentials: "same-origin" });
+      const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const call = $("#call", fresh) ?? $("main > *", fresh);
+      $("div", dialog).replaceChildren(document.importNode(call, true));
+      enhance(dialog);
+      dialog.showModal();
+    } catch {
+      say("No connection: the call cannot be shown");
+    }
+  });
+  addEventListener("pagehide", () => stream.close(), { once: true });
+}
+
 enhance(document);
+if (lab) startLab();
+if (tail) startTail();
 if (link) {
   due = Date.now() + 10_000;
   connect();
