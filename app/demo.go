@@ -26,13 +26,16 @@ const (
 	// demoPast is how much traffic there was before the demo starts, so that the
 	// charts have something to show.
 	demoPast = 5 * time.Minute
+	// demoPastCalls bounds that past, so that a demo starts soon at any rate.
+	demoPastCalls = 7500
 	// demoRetention bounds the simulator's memory.
 	demoRetention = 20 * time.Minute
 )
 
 // Demo runs the product on a simulated organization. Nothing in it takes a
-// short cut: the simulator speaks AWS's wire protocols on a loopback address,
-// and the product reads it through assumed roles.
+// short cut: clients call APIs through the product's own gateway, which writes
+// their logs into a simulator that speaks AWS's wire protocols on a loopback
+// address, and the product reads them through assumed roles.
 func (*runtime) Demo(ctx context.Context, o cli.DemoOptions) (err error) {
 	c, cleanup, err := demoConfig(o)
 	if err != nil {
@@ -40,19 +43,36 @@ func (*runtime) Demo(ctx context.Context, o cli.DemoOptions) (err error) {
 	}
 	defer func() { err = errors.Join(err, cleanup()) }()
 
-	start := time.Now()
+	l, err := demoListen(ctx, o.Listen)
+	if err != nil {
+		return err
+	}
+	served := false // the server closes what it serves
+	defer func() {
+		if !served {
+			err = errors.Join(err, l.Close())
+		}
+	}()
 	sim := awssim.New(awssim.Options{Seed: 1, Retention: demoRetention})
 	world := demo.NewWorld(sim)
-	player := world.NewPlayer(start.Add(-demoPast), o.Rate, uint64(start.UnixNano()))
-	player.PlayUntil(start)
 	aws4, err := sim.Listen("127.0.0.1:0")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, aws4.Close()) }()
-
-	l, err := demoListen(ctx, o.Listen)
+	traffic, err := world.NewTraffic(demo.TrafficOptions{
+		Endpoint: aws4.URL(), Credentials: newSimCredentials(sim), Rate: o.Rate,
+		Seed: uint64(time.Now().UnixNano()), Log: newLogger(o.Err, c),
+	})
 	if err != nil {
+		return err
+	}
+	start := time.Now()
+	past := min(demoPast, time.Duration(demoPastCalls/o.Rate*float64(time.Second)))
+	if err := traffic.Past(ctx, start.Add(-past), start); err != nil {
+		if ctx.Err() != nil {
+			return nil // stopped before it began
+		}
 		return err
 	}
 	p, err := newProduct(ctx, c, options{
@@ -60,12 +80,12 @@ func (*runtime) Demo(ctx context.Context, o cli.DemoOptions) (err error) {
 		base: account.Options{BaseConfig: demoBase(world, aws4.URL())},
 	})
 	if err != nil {
-		return errors.Join(err, l.Close())
+		return err
 	}
 	defer func() { err = errors.Join(err, p.close()) }()
 	handler, _, err := p.face(identity.Viewer, "Demo: a simulated organization. Nothing here is real.")
 	if err != nil {
-		return errors.Join(err, l.Close())
+		return err
 	}
 	fmt.Fprintf(o.Out, "dashboard: http://%s/\n", l.Addr())
 	fmt.Fprintf(o.Err, "A simulated organization of four accounts is being called %g times a second.\nNothing leaves this machine. Stop with Ctrl-C.\n", o.Rate)
@@ -75,12 +95,46 @@ func (*runtime) Demo(ctx context.Context, o cli.DemoOptions) (err error) {
 		ctx, stop = context.WithTimeout(ctx, o.For)
 		defer stop()
 	}
-	err = runAll(ctx, []service{p.collecting()}, []service{
-		{"playing traffic", player.Run},
-		{"discovering the estate", p.estate.run},
-		{"serving", (&server{l, handler, p.log}).run},
-	})
-	return errors.Join(err, p.summarize(o, player.Calls()))
+	// The callers stop first, so that what they did can be read to its end; the
+	// dashboard last, so that it shows how.
+	served = true
+	shown := make(chan struct{})
+	calling := service{"calling the APIs", func(ctx context.Context) error {
+		err := traffic.Run(ctx)
+		fmt.Fprintln(o.Err, "Nobody calls any more. Reading the last logs.")
+		p.catchUp(traffic.Calls(), shown)
+		return err
+	}}
+	showing := service{"showing", func(ctx context.Context) error {
+		defer close(shown)
+		return runAll(ctx, []service{p.collecting()}, []service{
+			{"discovering the estate", p.estate.run},
+			{"serving", (&server{l, handler, p.log}).run},
+		})
+	}}
+	err = runAll(ctx, []service{calling}, []service{showing})
+	return errors.Join(err, p.summarize(o, traffic))
+}
+
+// catchUpAtMost bounds how long a demo that ends reads what is left.
+const catchUpAtMost = 15 * time.Second
+
+// catchUp waits until so many calls were delivered; in vain if some come too late,
+// or if collecting has ended.
+func (p *product) catchUp(calls int, ended <-chan struct{}) {
+	enough := time.NewTimer(catchUpAtMost)
+	defer enough.Stop()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for p.collector.Health().Totals.Calls < int64(calls) {
+		select {
+		case <-tick.C:
+		case <-enough.C:
+			return
+		case <-ended:
+			return
+		}
+	}
 }
 
 // demoConfig is a product's configuration with shorter times: nothing is late
@@ -102,11 +156,11 @@ func demoConfig(o cli.DemoOptions) (_ *config.Config, cleanup func() error, err 
 	c.Accounts.ExternalID = demo.ExternalID
 	c.Accounts.Regions = demo.Regions
 	c.PollInterval = time.Second
-	c.Settle = time.Second
+	c.Settle = 2 * time.Second // a call's lines are written when it ends, a second after its first line at most
 	c.Overlap = time.Minute
 	c.Grace = 500 * time.Millisecond
-	c.Idle = 40 * time.Second // longer than the 29 s after which an integration times out
-	c.StartFrom = demoPast
+	c.Idle = 10 * time.Second
+	c.StartFrom = demoPast + time.Minute // the past has grown older by the time it is read
 	c.DiscoveryInterval = 30 * time.Second
 	c.ShutdownTimeout = 10 * time.Second
 	if err := c.Validate(); err != nil {
@@ -147,7 +201,7 @@ func demoListen(ctx context.Context, addr string) (net.Listener, error) {
 }
 
 // summarize says what the demo saw.
-func (p *product) summarize(o cli.DemoOptions, made int) error {
+func (p *product) summarize(o cli.DemoOptions, traffic *demo.Traffic) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	page, err := p.store.Endpoints(ctx, inventory.Query{Limit: -1})
@@ -164,7 +218,8 @@ func (p *product) summarize(o cli.DemoOptions, made int) error {
 	if !t.Balanced() {
 		balance = "DO NOT BALANCE"
 	}
-	fmt.Fprintf(o.Out, "calls played: %d, calls delivered: %d, still open: %d\n", made, t.Calls, h.OpenCalls)
+	fmt.Fprintf(o.Out, "calls made: %d, calls delivered: %d, still open: %d; %d more went where nothing is logged\n",
+		traffic.Calls(), t.Calls, h.OpenCalls, traffic.Unlogged())
 	fmt.Fprintf(o.Out, "endpoints: %d (REST %d, HTTP %d, WEBSOCKET %d)\n", page.Total,
 		types[transaction.REST], types[transaction.HTTP], types[transaction.WebSocket])
 	fmt.Fprintf(o.Out, "log events: read %d = assembled %d + unparsed %d + filtered %d + open %d; the books %s\n",
