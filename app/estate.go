@@ -37,6 +37,9 @@ func newEstateKeeper(ctx context.Context, d *estate.Discoverer, s estate.Store, 
 		return nil, fmt.Errorf("loading the estate: %w", err)
 	}
 	k.know(last)
+	if d != nil {
+		d.Resume(last)
+	}
 	return k, nil
 }
 

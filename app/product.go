@@ -13,12 +13,16 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/gatehouse-project/gatehouse/account"
+	"github.com/gatehouse-project/gatehouse/archive"
 	"github.com/gatehouse-project/gatehouse/collect"
 	"github.com/gatehouse-project/gatehouse/config"
+	"github.com/gatehouse-project/gatehouse/deadletter"
 	"github.com/gatehouse-project/gatehouse/estate"
 	"github.com/gatehouse-project/gatehouse/inventory"
+	"github.com/gatehouse-project/gatehouse/spool"
 	"github.com/gatehouse-project/gatehouse/store"
-	"github.com/gatehouse-project/gatehouse/store/sqlite"
+	"github.com/gatehouse-project/gatehouse/tail"
+	"github.com/gatehouse-project/gatehouse/transaction"
 )
 
 // discoveryAtMost is how long collecting waits for the first discovery of the
@@ -29,6 +33,10 @@ const discoveryAtMost = 30 * time.Second
 type options struct {
 	collect bool
 	analyze bool
+	// headless leaves out what only the dashboard and the HTTP API show.
+	headless bool
+	// offline is for what needs nothing of AWS: the estate is as it was last seen.
+	offline bool
 	since   time.Time // where a first start reads from; zero: the configuration's
 	base    account.Options
 	out     io.Writer // for the stdout sink
@@ -43,8 +51,12 @@ type product struct {
 	store     store.Store
 	accounts  *account.Accounts
 	estate    *estateKeeper
+	letters   *deadletter.Keeper
 	inventory *inventory.Inventory // nil without analyze
 	collector *collect.Collector   // nil without collect
+	tail      *tail.Hub            // nil without collect, or headless
+	spool     *spool.Spool         // nil where nothing is pushed
+	files     *archive.Archive     // nil unless files are imported
 	cleanup   []func() error       // run by close, last first
 }
 
@@ -66,14 +78,15 @@ func newProduct(ctx context.Context, c *config.Config, o options) (_ *product, e
 		return nil, err
 	}
 	p.cleanup = append(p.cleanup, p.store.Close)
-
-	o.base.Logger, o.base.Registerer = p.log, p.registry
-	if p.accounts, err = account.New(c.Accounts, o.base); err != nil {
-		return nil, fmt.Errorf("preparing AWS credentials: %w", err)
-	}
-	d, err := estate.New(p.accounts, estate.Options{Logger: p.log, Registerer: p.registry})
-	if err != nil {
+	if p.letters, err = newKeeper(c, p.store, deadletter.Options{Logger: p.log, Metrics: p.registry}); err != nil {
 		return nil, err
+	}
+
+	var d *estate.Discoverer
+	if !o.offline {
+		if d, err = p.reach(o); err != nil {
+			return nil, err
+		}
 	}
 	if p.estate, err = newEstateKeeper(ctx, d, p.store, c.DiscoveryInterval, p.log); err != nil {
 		return nil, err
@@ -84,6 +97,9 @@ func newProduct(ctx context.Context, c *config.Config, o options) (_ *product, e
 			return nil, fmt.Errorf("loading the inventory: %w", err)
 		}
 	}
+	if err := p.openSpool(ctx); err != nil {
+		return nil, err
+	}
 	if o.collect {
 		if err := p.newCollector(ctx, o); err != nil {
 			return nil, err
@@ -92,30 +108,56 @@ func newProduct(ctx context.Context, c *config.Config, o options) (_ *product, e
 	return p, nil
 }
 
+// reach prepares the way to AWS.
+func (p *product) reach(o options) (d *estate.Discoverer, err error) {
+	o.base.Logger, o.base.Registerer = p.log, p.registry
+	if p.accounts, err = account.New(p.config.Accounts, o.base); err != nil {
+		return nil, fmt.Errorf("preparing AWS credentials: %w", err)
+	}
+	return estate.New(p.accounts, estate.Options{Logger: p.log, Registerer: p.registry, Principals: p.config.EstatePrincipals})
+}
+
 func openStore(ctx context.Context, c *config.Config, log *slog.Logger) (store.Store, error) {
-	return store.Open(ctx, c.State, store.Options{Logger: log}, map[string]store.Opener{"sqlite": sqlite.Opener})
+	return store.Open(ctx, c.State, store.Options{Logger: log}, engines)
 }
 
 func (p *product) newCollector(ctx context.Context, o options) error {
 	c := p.config
-	cw := collect.CloudWatchConfig{Prefix: c.LogGroupPrefix, ARNs: c.LogGroupARNs, Log: p.log}
+	filter, restriction, err := filterOf(c)
+	if err != nil {
+		return err
+	}
+	cw := collect.CloudWatchConfig{Prefix: c.LogGroupPrefix, ARNs: c.LogGroupARNs, Restriction: restriction, Log: p.log}
 	switch {
 	case len(c.LogGroupARNs) > 0:
 		cw.Prefix = ""
-	case !c.PrefixOnly:
-		cw.Stages = p.estate.groups
+	case c.PrefixOnly:
+		cw.Stages = func() []transaction.Group { return p.estate.accessLogGroups(c.AccessLogGroups, nil) }
+	default:
+		cw.Stages = func() []transaction.Group { return p.estate.accessLogGroups(c.AccessLogGroups, p.estate.groups()) }
 	}
-	source, err := collect.NewCloudWatch(p.accounts, cw)
+	source, err := p.source(cw)
 	if err != nil {
 		return err
 	}
-	sinks, err := openSinks(ctx, c.Sinks, o.out, p.log, p.registry)
+	sinks, err := openSinks(ctx, sinkOptions{
+		config: c, letters: p.letters, out: o.out, log: p.log, metrics: p.registry,
+		accounts: p.accounts,
+	})
 	if err != nil {
 		return err
 	}
-	deps := collect.Deps{Source: source, State: p.store, Sinks: sinks, Enricher: p.estate, Log: p.log, Metrics: p.registry}
+	deps := collect.Deps{Source: source, State: p.state(), Sinks: sinks, Enricher: p.estate, Filter: filter, Log: p.log, Metrics: p.registry}
 	if p.inventory != nil {
 		deps.Observers = append(deps.Observers, p.inventory)
+	}
+	if !o.headless {
+		p.tail = tail.New(tail.Options{Registerer: p.registry})
+		deps.Observers = append(deps.Observers, p.tail)
+	}
+	redactor, err := c.Redactor()
+	if err != nil {
+		return errors.Join(err, closeSinks(ctx, sinks))
 	}
 	p.collector, err = collect.New(collect.Config{
 		PollInterval:      c.PollInterval,
@@ -127,8 +169,12 @@ func (p *product) newCollector(ctx context.Context, o options) error {
 		Since:             o.since,
 		DiscoveryInterval: c.DiscoveryInterval,
 		ShutdownTimeout:   c.ShutdownTimeout,
+		CommitInterval:    p.commitInterval(),
 		Concurrency:       c.ReadConcurrency,
 		MaxOpenCalls:      c.MaxOpenCalls,
+		SkipCheck:         !c.CompletenessCheck,
+		CheckInterval:     c.CheckInterval,
+		Redactor:          redactor,
 	}, deps)
 	if err != nil {
 		return errors.Join(err, closeSinks(ctx, sinks))
@@ -161,7 +207,7 @@ func (p *product) collecting() service {
 			if err := p.estate.wait(ctx, discoveryAtMost); err != nil {
 				return err
 			}
-			return p.collector.Run(ctx)
+			return replaying(ctx, p.letters, p.collector.Run)
 		})
 	}}
 }

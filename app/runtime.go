@@ -26,7 +26,10 @@ func (*runtime) Version() string { return version }
 
 // Collect reads logs into sinks until ctx is done, or once.
 func (*runtime) Collect(ctx context.Context, c *config.Config, o cli.CollectOptions) (err error) {
-	p, err := newProduct(ctx, c, options{collect: true, since: o.Since, out: o.Out, err: o.Err})
+	if len(o.From) > 0 {
+		return importFiles(ctx, c, o)
+	}
+	p, err := newProduct(ctx, c, options{collect: true, headless: true, since: o.Since, out: o.Out, err: o.Err})
 	if err != nil {
 		return err
 	}
@@ -42,7 +45,11 @@ func (*runtime) Collect(ctx context.Context, c *config.Config, o cli.CollectOpti
 		}
 		last = append(last, service{"serving", (&server{l, p.probes(), p.log}).run})
 	}
-	return runAll(ctx, []service{p.collecting()}, last)
+	taking, err := p.ingesting(ctx)
+	if err != nil {
+		return err
+	}
+	return runAll(ctx, append(taking, p.collecting()), last)
 }
 
 // collectOnce discovers the estate and reads what was asked for. An estate that
@@ -82,7 +89,11 @@ func (*runtime) Serve(ctx context.Context, c *config.Config, o cli.ServeOptions)
 	var first []service
 	last := []service{{"discovering the estate", p.estate.run}}
 	if p.collector != nil {
-		first = append(first, p.collecting())
+		taking, err := p.ingesting(ctx)
+		if err != nil {
+			return err
+		}
+		first = append(taking, p.collecting())
 	}
 	if web {
 		handler, guard, err := p.face(identity.None, "")
@@ -99,14 +110,28 @@ func (*runtime) Serve(ctx context.Context, c *config.Config, o cli.ServeOptions)
 	return runAll(ctx, first, last)
 }
 
-// Discover finds the estate and keeps it in the store.
-func (*runtime) Discover(ctx context.Context, c *config.Config, progress func(estate.Progress)) (_ *estate.Snapshot, err error) {
+// Discover finds the estate and keeps it in the store. Full reads every detail
+// again, and not only of what shows a change.
+func (*runtime) Discover(ctx context.Context, c *config.Config, full bool, progress func(estate.Progress)) (_ *estate.Snapshot, err error) {
 	p, err := newProduct(ctx, c, options{})
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, p.close()) }()
+	if full {
+		p.estate.discoverer.Resume(nil)
+	}
 	return p.estate.discover(ctx, progress)
+}
+
+// EstateHistory is what changed in the estate from one discovery to the next.
+func (*runtime) EstateHistory(ctx context.Context, c *config.Config, q estate.HistoryQuery) (_ estate.HistoryPage, err error) {
+	s, err := openStore(ctx, c, newLogger(nil, c))
+	if err != nil {
+		return estate.HistoryPage{}, err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	return s.EstateHistory(ctx, q)
 }
 
 // Estate is the estate as the last discovery found it, or nil.

@@ -72,7 +72,7 @@ var public = []string{"/healthz", "/readyz", "/metrics", "/assets/"}
 // face is the dashboard and HTTP API behind a guard.
 func (p *product) face(anonymous identity.Role, notice string) (http.Handler, *identity.Guard, error) {
 	d := dashboard.Options{
-		Inventory: p.store, Health: p.health(), Estate: p.estate.snapshot,
+		Inventory: p.store, Health: p.health(), Estate: p.estate.snapshot, Tail: p.tail, DeadLetters: p.letters,
 		Version: version, Notice: notice, Logger: p.log,
 	}
 	guard, err := identity.New(identity.Options{
@@ -92,7 +92,7 @@ func (p *product) face(anonymous identity.Role, notice string) (http.Handler, *i
 
 func (p *product) apiHandler() http.Handler {
 	return api.New(api.Options{
-		Inventory: p.store, Health: p.health(), Estate: p.estate.snapshot,
+		Inventory: p.store, Health: p.health(), Estate: p.estate.snapshot, Tail: p.tail, DeadLetters: p.letters,
 		Metrics: promhttp.HandlerFor(p.registry, promhttp.HandlerOpts{}),
 		Version: version, Logger: p.log,
 	})

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 
 	"github.com/spf13/cobra"
 )
@@ -62,6 +63,9 @@ func hintOf(err error) string {
 
 // Run executes args and returns the exit status.
 func Run(ctx context.Context, rt Runtime, s Streams, args []string) int {
+	if len(args) == 0 && os.Getenv(runtimeAPI) != "" {
+		args = []string{"lambda"}
+	}
 	root := newRoot(rt, &s)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
@@ -107,9 +111,12 @@ func newRoot(rt Runtime, s *Streams) *cobra.Command {
 		newParse(s),
 		newEstate(rt, s),
 		newInventory(rt, s),
+		newDeadLetter(rt, s),
 		newPolicy(s),
 		newInvoke(rt, s),
 		newGateway(rt, s),
+		newDoctor(rt, s),
+		newLambda(rt, s),
 		newVersion(rt, s),
 	)
 	return root

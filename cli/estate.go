@@ -20,10 +20,14 @@ import (
 // estateRuntime is what the estate's commands ask of the product.
 type estateRuntime interface {
 	// Discover reads the whole estate and saves it. It returns what it could read
-	// with an error too.
-	Discover(ctx context.Context, c *config.Config, progress func(estate.Progress)) (*estate.Snapshot, error)
+	// with an error too. Full reads every detail again, and not only of what shows a
+	// change since the discovery before.
+	Discover(ctx context.Context, c *config.Config, full bool, progress func(estate.Progress)) (*estate.Snapshot, error)
 	// Estate returns the estate as it was last discovered, or nil.
 	Estate(ctx context.Context, c *config.Config) (*estate.Snapshot, error)
+	// EstateHistory returns a page of what changed from one discovery to the next,
+	// the newest first.
+	EstateHistory(ctx context.Context, c *config.Config, q estate.HistoryQuery) (estate.HistoryPage, error)
 }
 
 func newEstate(rt estateRuntime, s *Streams) *cobra.Command {
@@ -33,7 +37,7 @@ func newEstate(rt estateRuntime, s *Streams) *cobra.Command {
 		Args:  noArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newEstateDiscover(rt, s), newEstateList(rt, s))
+	cmd.AddCommand(newEstateDiscover(rt, s), newEstateList(rt, s), newEstateHistory(rt, s))
 	return cmd
 }
 
@@ -42,7 +46,12 @@ func newEstateDiscover(rt estateRuntime, s *Streams) *cobra.Command {
 		Use:   "discover",
 		Short: "Read the whole estate from AWS, save it, and show it by account",
 		Long: `Read every REST, HTTP and WebSocket API in every account and region, with its
-stages, routes, authorizers and log groups, and save it.
+stages, routes, authorizers and log groups, what they share (usage plans, domain
+names, VPC links, certificates) and the EKS clusters, and save it.
+
+A discovery after the first one reads the details of what shows a change alone;
+every twelfth reads everything again, and so does --full. What changed from one
+to the next is listed by 'gatehouse estate history'.
 
 Accounts, regions and APIs that cannot be read are listed at the end with what
 to change, and hide nothing else. The exit status is 1 only if not a single
@@ -51,7 +60,9 @@ account could be reached.`,
   gatehouse estate discover --role-arn arn:aws:iam::111122223333:role/GatehouseCollector -o json`,
 		Args: noArgs,
 	}
-	flags := addSettings(cmd, append([]string{"state"}, reachSettings...)...)
+	var full bool
+	cmd.Flags().BoolVar(&full, "full", false, "read every detail again, also of what shows no change")
+	flags := addSettings(cmd, append([]string{"state", "estate_principals"}, reachSettings...)...)
 	output := addOutput(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		asJSON, err := output()
@@ -63,7 +74,7 @@ account could be reached.`,
 			return err
 		}
 		shown := newProgress(s.Err, "regions")
-		snapshot, err := rt.Discover(cmd.Context(), c, func(p estate.Progress) {
+		snapshot, err := rt.Discover(cmd.Context(), c, full, func(p estate.Progress) {
 			note := fmt.Sprintf("%d APIs", p.APIs)
 			if p.Faults > 0 {
 				note += fmt.Sprintf(", %d failures", p.Faults)
@@ -90,7 +101,7 @@ account could be reached.`,
 }
 
 // estateKinds are what estate list can list.
-var estateKinds = []string{"accounts", "regions", "apis", "stages", "routes", "log-groups"}
+var estateKinds = []string{"accounts", "regions", "apis", "stages", "routes", "log-groups", "domains", "usage-plans", "clusters"}
 
 func newEstateList(rt estateRuntime, s *Streams) *cobra.Command {
 	cmd := &cobra.Command{
@@ -207,6 +218,8 @@ func estateTable(kind string, s *estate.Snapshot) (header []string, rows [][]str
 				rows = append(rows, []string{a.ID, r.Name, created, kept, byteSize(g.Bytes), g.Name})
 			}
 		})
+	default:
+		return sharedTable(kind, s)
 	}
 	return header, rows
 }
@@ -373,7 +386,9 @@ func estateList(kind string, s *estate.Snapshot) any {
 			}
 		})
 		return list
-	default:
+	case "accounts":
 		return append([]estate.Account{}, s.Accounts...)
+	default:
+		return sharedList(kind, s)
 	}
 }

@@ -21,58 +21,69 @@ type failure struct {
 	places  []string
 }
 
-// printFailures lists what could not be read, with what to change. Failures
-// with the same remedy are one entry: a missing permission is met in every
-// region.
+// printFailures lists what could not be read, with what to change: first what hides
+// calls, then what only the view of the configuration lacks.
 func printFailures(w io.Writer, s *estate.Snapshot) {
-	var failures []*failure
-	add := func(a *estate.Account, region, what, mend string) {
-		general := mend
-		for _, name := range []string{a.ID, region} {
-			if name != "" {
-				general = strings.ReplaceAll(general, name, "*")
-			}
-		}
-		i := slices.IndexFunc(failures, func(f *failure) bool { return f.general == general && (mend != "" || f.what == what) })
-		if i < 0 {
-			failures = append(failures, &failure{mend: mend, general: general, what: what})
-			i = len(failures) - 1
-		}
-		where := strings.Join(strings.Fields(a.ID+" "+a.Name+" "+region), " ")
-		if where == "" {
-			where = "all accounts"
-		}
-		if f := failures[i]; !slices.Contains(f.places, where) {
-			f.places = append(f.places, where)
-		}
-	}
-	var notes []string
+	var failed, unseen failureList
 	for i := range s.Accounts {
 		a := &s.Accounts[i]
 		if a.Note != "" {
-			notes = append(notes, fmt.Sprintf("account %s: %s", strings.TrimSpace(a.ID+" "+a.Name), a.Note))
+			fmt.Fprintf(w, "note: %s\n", printable(fmt.Sprintf("account %s: %s", strings.TrimSpace(a.ID+" "+a.Name), a.Note)))
 		}
 		if a.Error != "" {
-			add(a, "", a.Error, a.Mend)
+			failed.add(a, "", a.Error, a.Mend)
 		}
 		for _, f := range a.Errors {
-			add(a, "", f.What+": "+f.Error, f.Mend)
+			failed.add(a, "", f.What+": "+f.Error, f.Mend)
+		}
+		for _, f := range a.Notes {
+			unseen.add(a, "", f.What+": "+f.Error, f.Mend)
 		}
 		for j := range a.Regions {
 			for _, f := range a.Regions[j].Errors {
-				add(a, a.Regions[j].Name, f.What+": "+f.Error, f.Mend)
+				failed.add(a, a.Regions[j].Name, f.What+": "+f.Error, f.Mend)
+			}
+			for _, f := range a.Regions[j].Notes {
+				unseen.add(a, a.Regions[j].Name, f.What+": "+f.Error, f.Mend)
 			}
 		}
 	}
-	for _, note := range notes {
-		fmt.Fprintf(w, "note: %s\n", printable(note))
+	failed.print(w, "not everything could be read:")
+	unseen.print(w, "not seen, and not needed to collect calls:")
+}
+
+// failureList joins failures with the same remedy: a missing permission is met in
+// every region.
+type failureList []*failure
+
+func (l *failureList) add(a *estate.Account, region, what, mend string) {
+	general := mend
+	for _, name := range []string{a.ID, region} {
+		if name != "" {
+			general = strings.ReplaceAll(general, name, "*")
+		}
 	}
-	if len(failures) == 0 {
+	i := slices.IndexFunc(*l, func(f *failure) bool { return f.general == general && (mend != "" || f.what == what) })
+	if i < 0 {
+		*l = append(*l, &failure{mend: mend, general: general, what: what})
+		i = len(*l) - 1
+	}
+	where := strings.Join(strings.Fields(a.ID+" "+a.Name+" "+region), " ")
+	if where == "" {
+		where = "all accounts"
+	}
+	if f := (*l)[i]; !slices.Contains(f.places, where) {
+		f.places = append(f.places, where)
+	}
+}
+
+func (l *failureList) print(w io.Writer, title string) {
+	if len(*l) == 0 {
 		return
 	}
-	slices.SortStableFunc(failures, func(a, b *failure) int { return cmp.Compare(len(b.places), len(a.places)) })
-	fmt.Fprintln(w, "\nnot everything could be read:")
-	for _, f := range failures {
+	slices.SortStableFunc(*l, func(a, b *failure) int { return cmp.Compare(len(b.places), len(a.places)) })
+	fmt.Fprintf(w, "\n%s\n", title)
+	for _, f := range *l {
 		shown := f.places
 		if len(shown) > failureLines {
 			shown = shown[:failureLines]

@@ -20,6 +20,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gatehouse-project/gatehouse/config"
+	"github.com/gatehouse-project/gatehouse/estate"
 	"github.com/gatehouse-project/gatehouse/sigv4"
 )
 
@@ -29,6 +30,10 @@ type invokeRuntime interface {
 	// its one role, or of the base where it has none; and the region of the base
 	// configuration, which may be empty.
 	Credentials(ctx context.Context, c *config.Config) (aws.CredentialsProvider, string, error)
+	// Policies reads the policies that have a say in a call that was made with the
+	// credentials of c. It looks with these, and with the roles that the settings
+	// name for reading, which may be nil.
+	Policies(ctx context.Context, c, settings *config.Config, call estate.Call) (*estate.CallPolicies, error)
 }
 
 const invokeLong = `Call an API that is protected by IAM: assume a role, sign the request with
@@ -38,6 +43,13 @@ Region and service follow from the host (ID.execute-api.REGION.amazonaws.com); f
 any other host, such as a custom domain, give --region. Path and query are sent as
 they are given. The exit status is 1 if the status is 400 or above, and a refusal
 is explained on standard error: which side lacks what, and how to mend it.
+
+When policies refuse the call, invoke reads those that have a say in it, with the
+call's own credentials and with the roles that a settings file names: the caller's
+identity policies and boundary, service control policies, the API's resource policy
+and the method's authorization. It evaluates them and prints the statement to add.
+What it could not see it says, with the permission that would show it. --explain
+never reads nothing, and --explain always also tells why a call was allowed.
 
 The session token and the secret are taken out of whatever is printed.`
 
@@ -56,6 +68,8 @@ type invokeOptions struct {
 	include  bool
 	refresh  bool
 	unsigned bool
+	explain  string
+	assumed  bool // the session is invoke's own
 	region   string
 	service  string
 	timeout  time.Duration
@@ -95,11 +109,15 @@ func newInvoke(rt invokeRuntime, s *Streams) *cobra.Command {
 	f.BoolVar(&o.refresh, "refresh-cache", false, "send Cache-Control: max-age=0, which makes API Gateway call the backend anew; needs execute-api:InvalidateCache")
 	f.BoolVar(&o.refresh, "max-age-0", false, "the same as --refresh-cache")
 	f.BoolVar(&o.unsigned, "unsigned", false, "do not sign: see what a stranger sees")
+	f.StringVar(&o.explain, "explain", explainAuto, "when to read policies: auto (when they refused the call), never or always")
 	f.StringVar(&o.region, "region", "", "region to sign for (default: that of the host, then that of the credentials)")
 	f.StringVar(&o.service, "service", "", "service to sign for (default: that of the host, then execute-api)")
 	f.DurationVar(&o.timeout, "timeout", 35*time.Second, "how long the whole call may take")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		o.hasData = cmd.Flags().Changed("data")
+		if !slices.Contains([]string{explainAuto, explainNever, explainAlways}, o.explain) {
+			return usagef("--explain: %q is none of auto, never, always", o.explain)
+		}
 		c, err := settings.load(cmd)
 		if err != nil {
 			return err
@@ -112,7 +130,8 @@ func newInvoke(rt invokeRuntime, s *Streams) *cobra.Command {
 			return usagef("--role-arn: one call is made with one role, not %d", len(c.Accounts.Roles))
 		}
 		c.Accounts.Organization = false
-		return invoke(cmd.Context(), rt, s, c, &o, args[0])
+		o.assumed = len(c.Accounts.Roles) > 0
+		return invoke(cmd.Context(), rt, s, &eyes{c, settings}, &o, args[0])
 	}
 	return cmd
 }
@@ -129,15 +148,15 @@ type invocation struct {
 	secrets     []string
 }
 
-func invoke(ctx context.Context, rt invokeRuntime, s *Streams, c *config.Config, o *invokeOptions, target string) error {
-	ctx, cancel := context.WithTimeout(ctx, o.timeout)
+func invoke(whole context.Context, rt invokeRuntime, s *Streams, e *eyes, o *invokeOptions, target string) error {
+	ctx, cancel := context.WithTimeout(whole, o.timeout)
 	defer cancel()
 	v := &invocation{options: o}
 	if err := v.build(ctx, s, target); err != nil {
 		return err
 	}
 	if !o.unsigned {
-		if err := v.sign(ctx, rt, c); err != nil {
+		if err := v.sign(ctx, rt, e.config); err != nil {
 			return err
 		}
 	}
@@ -148,17 +167,26 @@ func invoke(ctx context.Context, rt invokeRuntime, s *Streams, c *config.Config,
 	if err := v.print(s.Out, a); err != nil {
 		return err
 	}
-	if a.code < http.StatusBadRequest {
-		return nil
-	}
-	if len(a.body) > 0 && a.body[len(a.body)-1] != '\n' {
+	if len(a.body) > 0 && a.body[len(a.body)-1] != '\n' && (a.code >= http.StatusBadRequest || o.explain == explainAlways) {
 		fmt.Fprintln(s.Err) // on a terminal what follows begins on a line of its own
 	}
+	if a.code < http.StatusBadRequest {
+		if o.explain == explainAlways {
+			v.say(s, v.explainAllowed(whole, rt, e))
+		}
+		return nil
+	}
 	refusal := v.explain(a)
-	for _, line := range refusal.lines {
+	v.deepen(whole, rt, e, a, &refusal)
+	v.say(s, refusal.lines)
+	return withHint(fmt.Errorf("the API answered %s: %s", printable(a.status), v.redact(printable(refusal.what))), v.redact(printable(refusal.mend)))
+}
+
+// say prints lines of an explanation, without secrets.
+func (v *invocation) say(s *Streams, lines []string) {
+	for _, line := range lines {
 		fmt.Fprintln(s.Err, v.redact(printable(line)))
 	}
-	return withHint(fmt.Errorf("the API answered %s: %s", printable(a.status), v.redact(printable(refusal.what))), v.redact(printable(refusal.mend)))
 }
 
 // build makes the request from the command's words.

@@ -21,6 +21,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/gatehouse-project/gatehouse/config"
+	"github.com/gatehouse-project/gatehouse/estate"
 	"github.com/gatehouse-project/gatehouse/sigv4"
 )
 
@@ -37,6 +38,18 @@ type fixedCredentials struct {
 	region string
 	secret string
 	err    error
+	reader *estate.PolicyReader // nil: nothing can be looked at
+	call   *estate.Call         // the last whose policies were asked for
+}
+
+func (f *fixedCredentials) Policies(ctx context.Context, _, _ *config.Config, call estate.Call) (*estate.CallPolicies, error) {
+	f.mu.Lock()
+	f.call = &call
+	f.mu.Unlock()
+	if f.reader == nil {
+		return nil, errors.New("there is no AWS to look into")
+	}
+	return f.reader.Read(ctx, call)
 }
 
 func (f *fixedCredentials) Credentials(_ context.Context, c *config.Config) (aws.CredentialsProvider, string, error) {
@@ -511,7 +524,7 @@ func TestInvokeDocs(t *testing.T) {
 				}
 				args = append(args, strings.Replace(word, "@payload.json", "@"+filepath.Join(dir, "payload.json"), 1))
 			}
-			stdout, stderr, err := runInvoke(t, &fixedCredentials{}, "", args...)
+			stdout, stderr, err := runInvoke(t, &fixedCredentials{reader: newPolicyWorld(t).reader()}, "", args...)
 			got := stdout + stderr
 			if err != nil {
 				got += "gatehouse: " + err.Error() + "\n  hint: " + hintOf(err) + "\n"

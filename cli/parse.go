@@ -47,6 +47,8 @@ type parseFlags struct {
 	idle     time.Duration
 	maxOpen  int
 	follow   bool
+	redact   transaction.RedactionRules
+	classes  []string
 }
 
 func newParse(s *Streams) *cobra.Command {
@@ -69,6 +71,9 @@ func newParse(s *Streams) *cobra.Command {
 	f.DurationVar(&flags.grace, "grace", 2*time.Second, "how long a call stays open after its completion line, in log time")
 	f.DurationVar(&flags.idle, "idle", 60*time.Second, "when a call without a completion line closes, in log time")
 	f.IntVar(&flags.maxOpen, "max-open-calls", 100_000, "how many calls may be open before the oldest is closed")
+	f.StringArrayVar(&flags.redact.Headers, "redact-header", nil, "take the values of this `header` out, beside those of secrets; may be repeated")
+	f.StringArrayVar(&flags.redact.JSONPaths, "redact-json-path", nil, "take this `path`, such as $.user.email, out of JSON bodies; may be repeated")
+	f.StringSliceVar(&flags.classes, "redact-class", nil, "take out data of these `classes`: card (the default), email, phone, iban, ssn; secrets always are")
 	f.BoolVar(&flags.follow, "follow", false, "write a call as soon as it closes, without waiting for another kind of log later in the input")
 	return cmd
 }
@@ -108,7 +113,14 @@ func parse(s *Streams, flags *parseFlags, files []string) (err error) {
 	if err != nil {
 		return err
 	}
-	o := transaction.Options{Grace: flags.grace, Idle: flags.idle, MaxOpen: flags.maxOpen, Linger: lingering}
+	for _, class := range flags.classes {
+		flags.redact.Classes = append(flags.redact.Classes, transaction.Class(class))
+	}
+	redactor, err := transaction.NewRedactor(flags.redact)
+	if err != nil {
+		return &UsageError{Err: err}
+	}
+	o := transaction.Options{Grace: flags.grace, Idle: flags.idle, MaxOpen: flags.maxOpen, Linger: lingering, Redactor: redactor}
 	if flags.follow {
 		o.Linger = 0
 	}
@@ -447,6 +459,13 @@ func (p *parser) report() {
 	}
 	fmt.Fprintf(w, "doubles:     %d\n", p.doubles)
 	fmt.Fprintf(w, "late_lines:  %d\n", p.late)
+	var ambiguous int64
+	for _, f := range p.all {
+		ambiguous += f.Ambiguous()
+	}
+	if ambiguous > 0 {
+		fmt.Fprintf(w, "ambiguous:   %d\n", ambiguous)
+	}
 	var total int64
 	kinds := make([]transaction.Kind, 0, len(p.kinds))
 	for k, n := range p.kinds {

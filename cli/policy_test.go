@@ -247,10 +247,10 @@ func TestPolicyExplain(t *testing.T) {
 	t.Parallel()
 	policy := `{"Version": "2012-10-17", "Statement": [{"Sid": "A", "Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}`
 	stdout, _, err := runPolicy(t, policy, "explain")
-	want := `Allows the principal that it is attached to to perform s3:* on every resource.
+	want := `Allows the principal that has it to perform s3:* on every resource.
 
 STATEMENT  SID  EFFECT  WHO                                  ACTIONS       RESOURCES       IF
-0          A    Allow   the principal that it is attached to  perform s3:*  every resource  -
+0          A    Allow   the principal that has it  perform s3:*  every resource  -
 `
 	if err != nil || strings.Join(strings.Fields(stdout), " ") != strings.Join(strings.Fields(want), " ") {
 		t.Errorf("%v\n%s", err, stdout)

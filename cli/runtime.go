@@ -13,8 +13,11 @@ import (
 type Runtime interface {
 	estateRuntime
 	inventoryRuntime
+	deadLetterRuntime
 	invokeRuntime
 	gatewayRuntime
+	lambdaRuntime
+	doctorRuntime
 
 	// Version is the version of this build.
 	Version() string
@@ -30,8 +33,12 @@ type Runtime interface {
 type CollectOptions struct {
 	Once  bool
 	Since time.Time // zero: not given
-	Out   io.Writer // of the stdout sink
-	Err   io.Writer // of the log
+	// From are files and folders to import instead of reading CloudWatch, and
+	// FromGroup is what they do not tell of their log group: a name or an ARN.
+	From      []string
+	FromGroup string
+	Out       io.Writer // of the stdout sink
+	Err       io.Writer // of the log
 }
 
 // ServeOptions are what serve's flags say beside settings.

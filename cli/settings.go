@@ -12,6 +12,7 @@ import (
 // settingFlags are the flags of one command that stand for settings.
 type settingFlags struct {
 	file   string
+	env    string
 	single map[string]*string
 	multi  map[string]*[]string
 	toggle map[string]*bool
@@ -21,11 +22,12 @@ type settingFlags struct {
 func addSettings(cmd *cobra.Command, names ...string) *settingFlags {
 	f := &settingFlags{single: map[string]*string{}, multi: map[string]*[]string{}, toggle: map[string]*bool{}}
 	cmd.Flags().StringVar(&f.file, "config", os.Getenv("GATEHOUSE_CONFIG"), "settings file (gatehouse.yaml); also GATEHOUSE_CONFIG")
+	cmd.Flags().StringVar(&f.env, "env-file", "", "file of environment variables, used where the environment has none; also GATEHOUSE_ENV_FILE (default .env, if there is one)")
 	def := config.Default()
 	for _, name := range names {
 		s, ok := config.Lookup(name)
-		if !ok {
-			panic("no such setting: " + name)
+		if !ok || s.Secret {
+			panic("no setting with a flag: " + name)
 		}
 		switch {
 		case s.Switch:
@@ -46,12 +48,12 @@ func addSettings(cmd *cobra.Command, names ...string) *settingFlags {
 // load reads file and environment, lays the flags that were given over them and
 // validates the whole.
 func (f *settingFlags) load(cmd *cobra.Command) (*config.Config, error) {
-	c, err := config.Load(f.file, os.Getenv)
+	c, err := config.Read(f.file, f.env, os.Getenv)
 	if err != nil {
 		return nil, err
 	}
 	for _, s := range config.Settings() {
-		if !cmd.Flags().Changed(s.FlagName()) {
+		if s.Secret || !cmd.Flags().Changed(s.FlagName()) {
 			continue
 		}
 		var values []string
@@ -68,6 +70,9 @@ func (f *settingFlags) load(cmd *cobra.Command) (*config.Config, error) {
 		if err := s.Set(c, values); err != nil {
 			return nil, &UsageError{Err: &config.Error{Where: "--" + s.FlagName(), Err: err}}
 		}
+	}
+	if err := c.ReadAPIConfig(); err != nil {
+		return nil, err
 	}
 	if err := c.Validate(); err != nil {
 		return nil, err

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-project/gatehouse/account"
+	"github.com/gatehouse-project/gatehouse/collect"
 	"github.com/gatehouse-project/gatehouse/transaction"
 )
 
@@ -30,7 +31,7 @@ type Config struct {
 	// Listen is the address of the dashboard and HTTP API of serve (empty:
 	// DefaultListen), and of the probes and metrics of collect (empty: none).
 	Listen string
-	// LogLevel is debug, info, warn or error; LogFormat is text or json.
+	// LogLevel is trace, debug, info, warn or error; LogFormat is text or json.
 	LogLevel  string
 	LogFormat string
 
@@ -42,6 +43,39 @@ type Config struct {
 	LogGroupARNs   []string
 	PrefixOnly     bool
 
+	// AccessLogGroups are names of log groups with access logs of HTTP APIs. They
+	// are read in every account and region where they exist.
+	AccessLogGroups []string
+
+	// APIConfig is a file that lists APIs and stages to read; docs/drop-in.md.
+	APIConfig string
+
+	// HTTPS, OTLP and Kafka are what the sinks' URLs must not hold.
+	HTTPS HTTPS
+	OTLP  OTLP
+	Kafka Kafka
+	// DeadLetterMaxCount and DeadLetterMaxBytes bound the calls that sinks refused
+	// for good.
+	DeadLetterMaxCount int
+	DeadLetterMaxBytes int
+
+	// APITypes and APIs restrict what is read to some types of API, APIs (ID) or
+	// stages (ID/STAGE). The log groups of others are not asked for events.
+	APITypes []string
+	APIs     []string
+
+	// CompletenessCheck compares what was read with CloudWatch's own count.
+	CompletenessCheck bool
+	CheckInterval     time.Duration
+	// Filter says which calls are handed on.
+	Filter collect.FilterConfig
+
+	// RedactHeaders, RedactJSONPaths and RedactClasses are taken out of calls
+	// beside secrets, before anything is stored, shown or sent: docs/redaction.md.
+	RedactHeaders   []string
+	RedactJSONPaths []string
+	RedactClasses   []string
+
 	PollInterval      time.Duration
 	Settle            time.Duration
 	Overlap           time.Duration
@@ -49,12 +83,17 @@ type Config struct {
 	Idle              time.Duration
 	StartFrom         time.Duration
 	DiscoveryInterval time.Duration
-	MaxOpenCalls      int
+	// EstatePrincipals has a discovery read the IAM roles and users of each account.
+	EstatePrincipals bool
+	MaxOpenCalls     int
 	// ReadConcurrency is how many log groups of one account and region are read
 	// at the same time.
 	ReadConcurrency int
 	// ShutdownTimeout bounds how long a stop waits for sinks.
 	ShutdownTimeout time.Duration
+
+	// Ingest is what is pushed: docs/ways-in.md.
+	Ingest Ingest
 
 	// Notices are lines about settings that were accepted and have nothing to
 	// do here, or do something else than where they come from.
@@ -72,6 +111,11 @@ func Default() *Config {
 		LogFormat:         "text",
 		Accounts:          account.Config{SessionName: "gatehouse", RoleName: "GatehouseCollector"},
 		LogGroupPrefix:    "API-Gateway-Execution-Logs",
+		CompletenessCheck: true,
+		CheckInterval:     5 * time.Minute,
+		Filter:            collect.FilterConfig{SampleRate: 1},
+		RedactClasses:     defaultRedactClasses(),
+		Ingest:            defaultIngest(),
 		PollInterval:      10 * time.Second,
 		Settle:            10 * time.Second,
 		Overlap:           5 * time.Minute,
@@ -81,7 +125,10 @@ func Default() *Config {
 		DiscoveryInterval: 5 * time.Minute,
 		MaxOpenCalls:      100_000,
 		ReadConcurrency:   5,
-		ShutdownTimeout:   25 * time.Second,
+
+		DeadLetterMaxCount: 10_000,
+		DeadLetterMaxBytes: 256 << 20,
+		ShutdownTimeout:    25 * time.Second,
 	}
 }
 
@@ -127,6 +174,7 @@ func (c *Config) Validate() error {
 	}{
 		{"poll_interval", c.PollInterval},
 		{"overlap", c.Overlap},
+		{"check_interval", c.CheckInterval},
 		{"idle", c.Idle},
 		{"discovery_interval", c.DiscoveryInterval},
 		{"shutdown_timeout", c.ShutdownTimeout},
@@ -155,9 +203,16 @@ func (c *Config) Validate() error {
 	if c.ReadConcurrency < 1 {
 		bad("read_concurrency", "must be at least 1, not %d", c.ReadConcurrency)
 	}
-	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.LogLevel) {
-		bad("log_level", "%q is none of debug, info, warn, error", c.LogLevel)
+	if !slices.Contains([]string{"trace", "debug", "info", "warn", "error"}, c.LogLevel) {
+		bad("log_level", "%q is none of trace, debug, info, warn, error", c.LogLevel)
 	}
+	if c.DeadLetterMaxCount < 1 {
+		bad("dead_letter_max_count", "must be at least 1, not %d", c.DeadLetterMaxCount)
+	}
+	if c.DeadLetterMaxBytes < minDeadLetterBytes {
+		bad("dead_letter_max_bytes", "must be at least %d, which one large call may have, not %d", minDeadLetterBytes, c.DeadLetterMaxBytes)
+	}
+	errs = append(errs, c.checkSecrets()...)
 	if !slices.Contains([]string{"text", "json"}, c.LogFormat) {
 		bad("log_format", "%q is none of text, json", c.LogFormat)
 	}
@@ -167,11 +222,21 @@ func (c *Config) Validate() error {
 	if c.Accounts.Hub != nil && c.Accounts.Hub.ARN == "" {
 		bad("hub_external_id", "is set without hub_role_arn")
 	}
+	if _, err := c.Redactor(); err != nil {
+		errs = append(errs, err)
+	}
+	if _, err := collect.NewFilter(c.Filter); err != nil {
+		errs = append(errs, err)
+	}
+	if _, err := collect.NewRestriction(c.APITypes, c.APIs); err != nil {
+		errs = append(errs, err)
+	}
 	for _, a := range c.LogGroupARNs {
 		if err := checkLogGroupARN(a); err != nil {
 			bad("log_group_arns", "%w", err)
 		}
 	}
+	c.Ingest.validate(bad)
 	return errors.Join(errs...)
 }
 

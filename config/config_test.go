@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -235,7 +236,11 @@ func TestEveryLegacyVariableActsOrTells(t *testing.T) {
 		"AKTO_TRAFFIC_BATCH_SIZE": "100", "CLOUDWATCH_READ_BATCH_SIZE": "9", "SESSION_NAME": "other",
 		"CROSS_ACCOUNT_ROLE_ARN": "arn:aws:iam::111122223333:role/A", "LOG_GROUP_PREFIX": "other",
 		"LOG_GROUP_ARN":        "arn:aws:logs:eu-west-1:111122223333:log-group:g:*",
-		"cequence_aws_regions": "all", "cequence_log_level": "trace",
+		"cequence_aws_regions": "all", "cequence_log_level": "trace", "cequence_rest_api_enabled": "false", "cequence_http_api_enabled": "false",
+		"cequence_auto_discover_apis": "false", "is_existing_http_log_group": "false", "cequence_res_content_types": "application/json",
+	}
+	platform := []string{
+		"cequence_client_id", "other", "cequence_client_secret", "other", "cequence_auth_endpoint", "auth.example", "cequence_edge_endpoint", "edge.example",
 	}
 	onSink := map[string]bool{"AKTO_TRAFFIC_BATCH_TIME_SECS": true, "AKTO_TRAFFIC_BATCH_SIZE": true}
 	base := func() *Config { c := Default(); c.Sinks = nil; return c }
@@ -248,9 +253,18 @@ func TestEveryLegacyVariableActsOrTells(t *testing.T) {
 		if onSink[l.Name] {
 			pairs = append(pairs, "AKTO_KAFKA_BROKER_MAL", "b:9092")
 		}
+		if slices.Contains(platform, l.Name) {
+			pairs = append(slices.Clone(platform), pairs...) // the last word on a name holds
+		}
 		c, err := Load("", env(pairs...))
 		if err != nil {
 			t.Errorf("%s: %v", l.Name, err)
+			continue
+		}
+		if slices.Contains(platform, l.Name) {
+			if before, err := Load("", env(platform...)); err != nil || cmp.Equal(before, c) {
+				t.Errorf("%s changes nothing, %v", l.Name, err)
+			}
 			continue
 		}
 		if onSink[l.Name] {
@@ -262,7 +276,7 @@ func TestEveryLegacyVariableActsOrTells(t *testing.T) {
 		if cmp.Equal(base(), c) {
 			t.Errorf("%s changes nothing and says nothing", l.Name)
 		}
-		if l.Here == "" {
+		if l.Here == "" || l.There == "" {
 			t.Errorf("%s is not documented", l.Name)
 		}
 	}
@@ -273,7 +287,8 @@ func TestEverySettingRoundTrips(t *testing.T) {
 	samples := map[string]string{
 		"listen": "127.0.0.1:1", "log_level": "debug", "log_format": "json", "organization": "true",
 		"allow_long_lived_keys": "true", "prefix_only": "true", "quota": "GetLogEvents=3", "max_open_calls": "7",
-		"read_concurrency": "3", "role_arns": "arn:aws:iam::111122223333:role/A", "hub_role_arn": "arn:aws:iam::111122223333:role/H",
+		"read_concurrency": "3", "dead_letter_max_count": "7", "dead_letter_max_bytes": "99", "https_headers": "x-key=1", "otlp_headers": "x-key=1",
+		"completeness_check": "false", "estate_principals": "true", "ingest_listen": "127.0.0.1:1", "ingest_behind_proxy": "true", "spool_max_bytes": "3M", "push_only": "true", "filter_sample_rate": "0.25", "role_arns": "arn:aws:iam::111122223333:role/A", "hub_role_arn": "arn:aws:iam::111122223333:role/H",
 	}
 	for _, s := range Settings() {
 		v := samples[s.Name]

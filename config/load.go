@@ -42,6 +42,9 @@ func Load(path string, getenv func(string) string) (*Config, error) {
 			return nil, &Error{Where: s.Variable(), Err: err}
 		}
 	}
+	if err := c.checkPlatform(getenv); err != nil {
+		return nil, err
+	}
 	return c, nil
 }
 

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"net"
@@ -26,6 +27,9 @@ type Setting struct {
 	List bool
 	// Switch settings are true or false; their flag needs no value.
 	Switch bool
+	// Secret settings have no flag, which everybody could read in the list of
+	// processes, and their value is shown nowhere.
+	Secret bool
 	get    func(*Config) string
 	set    func(*Config, []string) error
 }
@@ -118,6 +122,22 @@ func toggle(name, doc string, field func(*Config) *bool) *Setting {
 	}
 }
 
+// share is a number above 0 and up to 1.
+func share(name, doc string, field func(*Config) *float64) *Setting {
+	return &Setting{
+		Name: name, Doc: doc,
+		get: func(c *Config) string { return strconv.FormatFloat(*field(c), 'g', -1, 64) },
+		set: func(c *Config, v []string) error {
+			f, err := strconv.ParseFloat(v[0], 64)
+			if err != nil || !(f > 0) || f > 1 {
+				return fmt.Errorf("%q is not a share above 0 and up to 1, such as 0.1", v[0])
+			}
+			*field(c) = f
+			return nil
+		},
+	}
+}
+
 func list(name, flag, doc string, field func(*Config) *[]string) *Setting {
 	return &Setting{
 		Name: name, Flag: flag, Doc: doc, List: true,
@@ -143,13 +163,26 @@ func pairs(name, doc string, get func(*Config) map[string]string, set func(*Conf
 			for _, p := range v {
 				k, val, ok := strings.Cut(p, "=")
 				if !ok || k == "" || val == "" {
-					return fmt.Errorf("%q is not of the form NAME=VALUE", p)
+					// The text may be a secret.
+					return errors.New("an entry is not of the form NAME=VALUE")
 				}
 				m[strings.TrimSpace(k)] = strings.TrimSpace(val)
 			}
 			return set(c, m)
 		},
 	}
+}
+
+// headers are pairs without anything else to check here.
+func headers(name, doc string, field func(*Config) *map[string]string) *Setting {
+	return pairs(name, doc,
+		func(c *Config) map[string]string { return *field(c) },
+		func(c *Config, m map[string]string) error { *field(c) = m; return nil })
+}
+
+func secret(s *Setting) *Setting {
+	s.Secret = true
+	return s
 }
 
 // hubOf gives the hub role, made when first named.
@@ -160,9 +193,9 @@ func hubOf(c *Config) *account.Role {
 	return c.Accounts.Hub
 }
 
-var settings = []*Setting{
-	text("state", "URL of the store: sqlite:PATH", func(c *Config) *string { return &c.State }),
-	list("sinks", "sink", "where transactions go: file:DIR, kafka://BROKER[,BROKER]/TOPIC?format=akto|native, stdout:",
+var settings = append([]*Setting{
+	text("state", "URL of the store: sqlite:PATH; to collect without an inventory also s3://BUCKET/PREFIX, dynamodb://TABLE/KEY or file:DIR", func(c *Config) *string { return &c.State }),
+	list("sinks", "sink", "where transactions go: file:DIR, kafka://BROKER[,BROKER]/TOPIC?format=akto|native, https://HOST/PATH?format=native|cequence, otlp://HOST:4318/v1/logs, stdout:",
 		func(c *Config) *[]string { return &c.Sinks }),
 	{
 		Name: "listen", Doc: "address of serve's dashboard and HTTP API (127.0.0.1:8321 if empty), or of collect's probes and metrics (none if empty)",
@@ -177,7 +210,7 @@ var settings = []*Setting{
 			return nil
 		},
 	},
-	text("log_level", "debug, info, warn or error", func(c *Config) *string { return &c.LogLevel }),
+	text("log_level", "trace, debug, info, warn or error", func(c *Config) *string { return &c.LogLevel }),
 	text("log_format", "text or json", func(c *Config) *string { return &c.LogFormat }),
 
 	list("regions", "region", "regions to read, or all; default: the region of the credentials",
@@ -258,6 +291,13 @@ var settings = []*Setting{
 	text("log_group_prefix", "read the log groups whose names begin so", func(c *Config) *string { return &c.LogGroupPrefix }),
 	list("log_group_arns", "log-group-arn", "read exactly these log groups",
 		func(c *Config) *[]string { return &c.LogGroupARNs }),
+	list("access_log_groups", "access-log-group", "names of log groups with access logs of HTTP APIs, read in every account and region where they exist",
+		func(c *Config) *[]string { return &c.AccessLogGroups }),
+	text("api_config", "file that lists the APIs and stages to read (docs/drop-in.md), where apis is empty", func(c *Config) *string { return &c.APIConfig }),
+	list("api_types", "api-type", "read only APIs of these types: REST, HTTP, WEBSOCKET; all if empty",
+		func(c *Config) *[]string { return &c.APITypes }),
+	list("apis", "api", "read only these APIs (ID) or stages (ID/STAGE); all if empty",
+		func(c *Config) *[]string { return &c.APIs }),
 	toggle("prefix_only", "leave out the log groups that only the estate's stages name", func(c *Config) *bool { return &c.PrefixOnly }),
 
 	duration("poll_interval", "how often new events are asked for", func(c *Config) *time.Duration { return &c.PollInterval }),
@@ -267,10 +307,53 @@ var settings = []*Setting{
 	duration("idle", "how long a call without a completion line is kept open", func(c *Config) *time.Duration { return &c.Idle }),
 	duration("start_from", "how far back the first start reads", func(c *Config) *time.Duration { return &c.StartFrom }),
 	duration("discovery_interval", "how often accounts, regions, APIs and log groups are looked for", func(c *Config) *time.Duration { return &c.DiscoveryInterval }),
+	toggle("estate_principals", "read the IAM roles and users of each account too; needs iam:GetAccountAuthorizationDetails",
+		func(c *Config) *bool { return &c.EstatePrincipals }),
 	number("max_open_calls", "open calls kept in memory for one account and region", func(c *Config) *int { return &c.MaxOpenCalls }),
 	number("read_concurrency", "log groups of one account and region that are read at the same time", func(c *Config) *int { return &c.ReadConcurrency }),
+	toggle("completeness_check", "compare the events read with CloudWatch's own count, and read again what does not add up; needs cloudwatch:GetMetricData",
+		func(c *Config) *bool { return &c.CompletenessCheck }),
+	duration("check_interval", "how often CloudWatch's own count is asked for; it costs money by the log group", func(c *Config) *time.Duration { return &c.CheckInterval }),
+
+	list("redact_headers", "redact-header", "take the values of these headers out, beside those of secrets; a star at either end stands for any text",
+		func(c *Config) *[]string { return &c.RedactHeaders }),
+	list("redact_json_paths", "redact-json-path", "take these places out of JSON bodies: $.user.email, items[*].price, $..phone",
+		func(c *Config) *[]string { return &c.RedactJSONPaths }),
+	list("redact_classes", "redact-class", "take out data of these classes: card, email, phone, iban, ssn; secret is always one of them",
+		func(c *Config) *[]string { return &c.RedactClasses }),
+
+	list("filter_api_types", "filter-api-type", "hand on only calls of these types of API (REST, HTTP, WEBSOCKET); !TYPE leaves one out",
+		func(c *Config) *[]string { return &c.Filter.APITypes }),
+	list("filter_apis", "filter-api", "hand on only calls to these APIs (ID) or stages (ID/STAGE); !ID leaves one out",
+		func(c *Config) *[]string { return &c.Filter.APIs }),
+	list("filter_stages", "filter-stage", "hand on only calls to stages of these names; !NAME leaves one out",
+		func(c *Config) *[]string { return &c.Filter.Stages }),
+	list("filter_methods", "filter-method", "hand on only calls with these HTTP methods; !METHOD leaves one out",
+		func(c *Config) *[]string { return &c.Filter.Methods }),
+	list("filter_paths", "filter-path", "hand on only calls whose path or route fits: /exact, /below/, * in a segment, ** over segments; !PATTERN leaves out",
+		func(c *Config) *[]string { return &c.Filter.Paths }),
+	list("filter_status", "filter-status", "hand on only calls answered with these statuses (404) or classes (5xx); !STATUS leaves out",
+		func(c *Config) *[]string { return &c.Filter.Status }),
+	list("filter_content_types", "filter-content-type", "hand on only calls answered with these media types (application/json, text/*, json); !TYPE leaves out",
+		func(c *Config) *[]string { return &c.Filter.ContentTypes }),
+	list("filter_static_extensions", "filter-static-extension", "leave out calls whose path ends with these file extensions, such as css",
+		func(c *Config) *[]string { return &c.Filter.StaticExtensions }),
+	share("filter_sample_rate", "share of the calls to hand on, chosen by their ids; 1 is all", func(c *Config) *float64 { return &c.Filter.SampleRate }),
 	duration("shutdown_timeout", "how long a stop waits for the sinks", func(c *Config) *time.Duration { return &c.ShutdownTimeout }),
-}
+
+	text("https_token_url", "URL that gives tokens for https sinks (OAuth 2.0 client credentials)", func(c *Config) *string { return &c.HTTPS.TokenURL }),
+	text("https_client_id", "client id for the tokens of https sinks", func(c *Config) *string { return &c.HTTPS.ClientID }),
+	secret(text("https_client_secret", "client secret for them", func(c *Config) *string { return &c.HTTPS.ClientSecret })),
+	text("https_client_secret_file", "file with that secret, read before each token request", func(c *Config) *string { return &c.HTTPS.ClientSecretFile }),
+	list("https_scopes", "https-scope", "scopes to ask for with them", func(c *Config) *[]string { return &c.HTTPS.Scopes }),
+	secret(headers("https_headers", "headers that https sinks send, NAME=VALUE", func(c *Config) *map[string]string { return &c.HTTPS.Headers })),
+	secret(headers("otlp_headers", "headers that otlp sinks send, NAME=VALUE", func(c *Config) *map[string]string { return &c.OTLP.Headers })),
+	text("kafka_username", "user of kafka sinks with sasl=plain or scram that name none", func(c *Config) *string { return &c.Kafka.Username }),
+	secret(text("kafka_password", "that user's password", func(c *Config) *string { return &c.Kafka.Password })),
+	text("kafka_password_file", "file with that password, read for each connection", func(c *Config) *string { return &c.Kafka.PasswordFile }),
+	number("dead_letter_max_count", "calls that sinks refused for good, kept at most; collecting waits when it is reached", func(c *Config) *int { return &c.DeadLetterMaxCount }),
+	number("dead_letter_max_bytes", "size of the dead letters at most", func(c *Config) *int { return &c.DeadLetterMaxBytes }),
+}, ingestSettings...)
 
 // checkRoleARN accepts arn:PARTITION:iam::ACCOUNT:role/[PATH/]NAME.
 func checkRoleARN(arn string) error {

@@ -1,0 +1,19 @@
+package cli
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/gatehouse-project/gatehouse/config"
+)
+
+// Every setting is a flag of collect, but for those that everybody could read in
+// the list of processes, and those that take more than a flag can say.
+func TestCollectHasAFlagForEverySetting(t *testing.T) {
+	t.Parallel()
+	for _, s := range config.Settings() {
+		if !s.Secret && !slices.Contains(collectSettings, s.Name) {
+			t.Errorf("--%s is documented and collect does not take it", s.FlagName())
+		}
+	}
+}
