@@ -70,8 +70,14 @@ type process struct {
 // and a state folder of its own. It is killed when the test ends.
 func start(t *testing.T, env []string, args ...string) *process {
 	t.Helper()
+	return startCommand(t, env, binary, args...)
+}
+
+// startCommand is start with another program.
+func startCommand(t *testing.T, env []string, program string, args ...string) *process {
+	t.Helper()
 	p := &process{done: make(chan struct{})}
-	p.cmd = exec.CommandContext(t.Context(), binary, args...)
+	p.cmd = exec.CommandContext(t.Context(), program, args...)
 	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir()}, env...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.err
 	if err := p.cmd.Start(); err != nil {

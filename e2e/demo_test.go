@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -83,6 +84,15 @@ func TestDemoShowsAllKindsOfAPIWithinTenSeconds(t *testing.T) {
 		}
 		return nil
 	})
+	// The charts have a past.
+	_, body := get(t, base+"/api/v1/traffic")
+	var chart struct {
+		Minutes []struct{ Calls int }
+	}
+	if err := json.Unmarshal([]byte(body), &chart); err != nil || len(chart.Minutes) < 4 || chart.Minutes[1].Calls < 500 {
+		t.Errorf("%v: the traffic has no past: %s", err, body)
+	}
+	eventually(t, 20*time.Second, func() error { return demoCalls(t, base) })
 	// The planted values of the demo's traffic are secrets: none is shown.
 	_, all := get(t, base+"/api/v1/endpoints?limit=500")
 	for _, e := range regexp.MustCompile(`"id":"([^"]+)"`).FindAllStringSubmatch(all, -1) {
@@ -99,6 +109,93 @@ func TestDemoShowsAllKindsOfAPIWithinTenSeconds(t *testing.T) {
 	}
 }
 
+// demoEndpoint is an endpoint with some of its calls, as the HTTP API tells it.
+type demoEndpoint struct {
+	APIName     string         `json:"api_name"`
+	Stage       string         `json:"stage"`
+	Method      string         `json:"method"`
+	Route       string         `json:"route"`
+	CallerKinds map[string]int `json:"caller_kinds"`
+	TopCallers  []struct {
+		Principal string `json:"principal"`
+	} `json:"top_callers"`
+	Statuses map[string]int `json:"statuses"`
+	Samples  []struct {
+		SourceIP     string `json:"source_ip"`
+		UserAgent    string `json:"user_agent"`
+		Visibility   string
+		Complete     bool
+		EventType    string `json:"event_type"`
+		ConnectionID string `json:"connection_id"`
+		Response     struct {
+			Status int
+			Body   string
+		}
+		Integration struct {
+			URI    string
+			Status int
+		}
+		Caller struct{ Kind, ARN string }
+		Error  struct{ Type string }
+	}
+}
+
+// demoCalls looks for what the demo's clients do: calls that are allowed and calls
+// that are refused in each way, over all kinds of APIs.
+func demoCalls(t *testing.T, base string) error {
+	t.Helper()
+	_, all := get(t, base+"/api/v1/endpoints?limit=500")
+	seen := map[string]bool{}
+	addresses := map[string]bool{}
+	for _, id := range regexp.MustCompile(`"id":"([^"]+)"`).FindAllStringSubmatch(all, -1) {
+		_, text := get(t, base+"/api/v1/endpoints/"+id[1])
+		var e demoEndpoint
+		if err := json.Unmarshal([]byte(text), &e); err != nil {
+			return fmt.Errorf("%w: %s", err, text)
+		}
+		for kind := range e.CallerKinds {
+			seen["caller "+kind] = true
+		}
+		for status := range e.Statuses {
+			seen["status "+status] = true
+		}
+		for _, c := range e.TopCallers {
+			if strings.HasPrefix(c.Principal, "arn:aws:sts::444455556666:assumed-role/") {
+				seen["a role of the storefront"] = true
+			}
+		}
+		for _, s := range e.Samples {
+			addresses[s.SourceIP] = true
+			if s.EventType != "" && s.ConnectionID != "" && s.Complete {
+				seen[s.EventType] = true
+			}
+			if e.APIName != "orders" || e.Stage != "prod" || e.Method != http.MethodGet || e.Route != "/" {
+				continue
+			}
+			switch {
+			case s.Response.Status == http.StatusOK && s.Response.Body == `{"id":123,"category":"book"}` && s.Complete && s.Visibility == "full" &&
+				s.Caller.Kind == "iam" && s.Integration.Status == http.StatusOK && strings.HasSuffix(s.Integration.URI, ":function:orders/invocations") && s.UserAgent != "":
+				seen["the book, whole"] = true
+			case s.Response.Status == http.StatusForbidden && s.Error.Type == "MISSING_AUTHENTICATION_TOKEN" && s.Complete:
+				seen["Missing Authentication Token"] = true
+			}
+		}
+	}
+	for _, want := range []string{
+		"the book, whole", "Missing Authentication Token", "a role of the storefront",
+		"caller iam", "caller jwt", "caller lambda", "CONNECT", "MESSAGE", "DISCONNECT",
+		"status 200", "status 201", "status 401", "status 403", "status 404", "status 409", "status 504",
+	} {
+		if !seen[want] {
+			return fmt.Errorf("there is no call with: %s", want)
+		}
+	}
+	if addresses["127.0.0.1"] || len(addresses) < 8 {
+		return fmt.Errorf("clients call from %v", addresses)
+	}
+	return nil
+}
+
 func TestDemoEndsWithASummary(t *testing.T) {
 	t.Parallel()
 	p, _ := startDemo(t, "--for", "8s", "--rate", "100")
@@ -112,5 +209,17 @@ func TestDemoEndsWithASummary(t *testing.T) {
 	}
 	if !strings.Contains(out, "the books balance") {
 		t.Errorf("the books do not balance:\n%s", out)
+	}
+	// What was called is what was delivered, but for what is still open.
+	c := regexp.MustCompile(`calls made: (\d+), calls delivered: (\d+), still open: (\d+)`).FindStringSubmatch(out)
+	if c == nil {
+		t.Fatalf("the summary does not count the calls:\n%s", out)
+	}
+	var n [3]int
+	for i := range n {
+		n[i], _ = strconv.Atoi(c[i+1])
+	}
+	if n[0] < 1000 || n[0] != n[1]+n[2] {
+		t.Errorf("%d calls were made, %d delivered, %d are open", n[0], n[1], n[2])
 	}
 }

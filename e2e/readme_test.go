@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -43,11 +42,12 @@ func TestReadme(t *testing.T) {
 	w.sim.Account(apiAccount).AddRole(awssim.Role{
 		Name: "GatehouseCollector", ExternalID: readmeID,
 		TrustedPrincipals: []string{"arn:aws:iam::" + hubAccount + ":role/Hub"},
-		Allow:             []string{"logs:DescribeLogGroups", "logs:FilterLogEvents", "apigateway:GET"},
+		Allow:             []string{"logs:DescribeLogGroups", "logs:FilterLogEvents", "logs:DescribeDeliver*", "apigateway:GET", "cloudwatch:GetMetricData"},
 	})
 	w.sim.Account(apiAccount).Region(region).AddRESTAPI(awssim.RESTAPI{
 		ID: "a1b2c3d4e0", Name: "items", Stages: []awssim.Stage{{Name: "prod", LoggingLevel: "INFO"}},
 	})
+	w.sim.Account(apiAccount).Region(region).SetLogRole("arn:aws:iam::" + apiAccount + ":role/ApiGatewayLogs")
 	ids := w.fill(20, 1, time.Now().Add(-2*time.Minute), time.Now().Add(-time.Minute), 31)
 	dir := t.TempDir()
 	settings := filepath.Join(dir, "gatehouse.yaml")
@@ -97,9 +97,41 @@ func TestReadme(t *testing.T) {
 			if code := p.exit(t, 30*time.Second); code != 0 {
 				t.Errorf("%s: exit status %d\n%s", c, code, tail(p.err.String()))
 			}
-		case "policy", "invoke", "gateway":
-			// Their own documents' examples run in cli; here: the flags are right.
-			p := start(t, env, append(slices.DeleteFunc(args, func(a string) bool { return a == "<" || a == "case.json" }), "--help")...)
+		case "doctor":
+			p := start(t, env, args...)
+			if code := p.exit(t, 60*time.Second); code != 0 || !strings.Contains(p.out.String(), apiAccount) {
+				t.Errorf("%s: exit status %d\n%s\n%s", c, code, p.out.String(), tail(p.err.String()))
+			}
+		case "policy":
+			input, want := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"execute-api:Invoke","Resource":"*"}]}`, "open-to-everyone"
+			if args[1] == "eval" {
+				input, want = `{"request":{"principal":"anonymous","action":"execute-api:Invoke","resource":"arn:aws:execute-api:eu-west-1:222233334444:a1b2c3d4e5/prod/GET/"}}`, `"decision":"implicit_deny"`
+			}
+			file := filepath.Join(dir, "input.json")
+			if err := os.WriteFile(file, []byte(input), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			line := strings.NewReplacer("case.json", file, "resource-policy.json", file).Replace(strings.Join(args, " "))
+			p := shell(t, env, line)
+			if p.exit(t, 20*time.Second); !strings.Contains(p.out.String(), want) {
+				t.Errorf("%s prints no %s:\n%s\n%s", c, want, p.out.String(), tail(p.err.String()))
+			}
+		case "gateway":
+			p := start(t, env, strings.Fields(strings.ReplaceAll(strings.Join(args, " "), "gateway.yaml", writeGateway(t)))...)
+			eventually(t, 20*time.Second, func() error {
+				if !strings.Contains(p.out.String(), "gateway: ") {
+					return os.ErrNotExist
+				}
+				return nil
+			})
+			p.signal(t, syscall.SIGTERM)
+			if code := p.exit(t, 30*time.Second); code != 0 {
+				t.Errorf("%s: exit status %d\n%s", c, code, tail(p.err.String()))
+			}
+		case "invoke":
+			// Its host is AWS's own, so only the flags are tried here; the stories of the
+			// gateway call with it.
+			p := start(t, env, append(args, "--help")...)
 			if code := p.exit(t, 20*time.Second); code != 0 {
 				t.Errorf("%s: exit status %d\n%s", c, code, tail(p.err.String()))
 			}
@@ -107,11 +139,31 @@ func TestReadme(t *testing.T) {
 			t.Errorf("the README has a command that this test does not run: %s", c)
 		}
 	}
-	for _, verb := range []string{"collect", "parse", "estate", "serve"} {
+	for _, verb := range []string{"collect", "parse", "estate", "serve", "doctor", "policy", "gateway"} {
 		if !seen[verb] {
 			t.Errorf("the README shows no %s", verb)
 		}
 	}
+}
+
+// shell runs a line of gatehouse's arguments with the shell's redirections.
+func shell(t *testing.T, env []string, line string) *process {
+	t.Helper()
+	return startCommand(t, env, "sh", "-c", `exec "$0" `+line, binary)
+}
+
+// writeGateway writes the smallest configuration of a gateway.
+func writeGateway(t *testing.T) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "gateway.yaml")
+	text := `listen: 127.0.0.1:0
+apis:
+  - {id: a1b2c3d4e5, type: REST, account: "222233334444", region: eu-west-1, routes: [{method: GET, path: /, integration: {type: MOCK}}], stages: [{name: prod}]}
+`
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
 }
 
 // writeEvents writes what 'aws logs filter-log-events' would print of one call.

@@ -18,16 +18,14 @@ import (
 )
 
 // serve runs 'gatehouse serve' with a settings file and returns a client that
-// has signed in by the link that it prints.
-func serve(t *testing.T, w *world, state string) (*process, *http.Client, string) {
+// has signed in by the link that it prints. More are further lines of settings, first of
+// all further roles.
+func serve(t *testing.T, w *world, state string, more ...string) (*process, *http.Client, string) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "gatehouse.yaml")
 	settings := fmt.Sprintf(`state: sqlite:%s/gatehouse.db
 listen: 127.0.0.1:0
 external_id: %s
-roles:
-  - arn: %s
-    regions: [%s]
 poll_interval: 200ms
 settle: 200ms
 grace: 200ms
@@ -35,7 +33,10 @@ overlap: 30s
 idle: 5s
 start_from: 30m
 quota: {FilterLogEvents: 500}
-`, state, externalID, w.readerARN(), region)
+roles:
+  - arn: %s
+    regions: [%s]
+`, state, externalID, w.readerARN(), region) + strings.Join(more, "")
 	if err := os.WriteFile(file, []byte(settings), 0o600); err != nil {
 		t.Fatal(err)
 	}
