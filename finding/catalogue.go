@@ -1,0 +1,36 @@
+package finding
+
+import "slices"
+
+// Catalogue is all rules, by area and then in the order of the questions. The rules
+// are shared and must not be changed.
+func Catalogue() []*Rule { return slices.Clone(catalogue) }
+
+// RuleOf returns the rule with an id, or nil.
+func RuleOf(id string) *Rule {
+	for _, r := range catalogue {
+		if r.ID == id {
+			return r
+		}
+	}
+	return nil
+}
+
+var catalogue = []*Rule{
+	// Logging.
+	&executionLogOff, &executionLogPartlyOff, &accessLogOff, &accessLogFormat, &logRoleMissing, &dataTraceUnprotected, &executionLogCut,
+	&logGroupUnencrypted, &logGroupRetention, &logPolicyPublic, &logSubscriptionForeign, &tracingOff, &metricsOff,
+	// Auth.
+	&routeOpen, &routeCatchAllOpen, &routeKeyOnly, &webSocketOpen, &authorizerUnused, &authorizerGap, &authorizerWithoutSource,
+	&authorizerCacheWide, &authorizerTokenUnchecked, &jwtAudienceMissing, &jwtScopesMissing, &cognitoScopesMissing,
+	&policyAnyAccount, &privatePolicyMissing, &privatePolicyOpen, &defaultEndpointBesideMTLS, &mtlsTruststore, &keySourceMismatch,
+	// Exposure.
+	&endpointPublic, &defaultEndpointSpare, &wafMissing, &domainTLSOld, &domainTLSNotQuantum, &corsAnyOrigin, &corsCredentials,
+	&vpcLinkPlaintext, &backendPlaintext, &backendUnverified, &backendPassthrough,
+	// Limits.
+	&throttleDefault, &usagePlanMissing, &usagePlanUnlimited, &timeoutLongest, &requestUnvalidated, &modelMissing, &compressionOff,
+	// Data.
+	&secretInConfiguration, &cacheUnencrypted, &cacheInvalidationOpen, &cacheShared, &clientCertificateMissing, &clientCertificateExpiring,
+	// Hygiene.
+	&deploymentBehind, &canaryLeft, &stageForTestsPublic, &ownerMissing,
+}

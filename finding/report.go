@@ -1,0 +1,82 @@
+package finding
+
+import "time"
+
+// Found is what a rule says is wrong with a subject.
+type Found struct {
+	ID       string
+	Rule     *Rule
+	Subject  Subject
+	Evidence []Evidence
+}
+
+// Tally is how often a rule gave which verdict.
+type Tally struct {
+	Rule          string `json:"rule"`
+	Pass          int    `json:"pass"`
+	Fail          int    `json:"fail"`
+	NotApplicable int    `json:"not_applicable"`
+	NotSeen       int    `json:"not_seen"`
+}
+
+// Report is what all rules say of an estate.
+type Report struct {
+	Time  time.Time
+	Found []Found
+	// Tallies are in the order of the catalogue.
+	Tallies []Tally
+
+	// blind are the ids of rules and subjects that were not seen; a subject stands for
+	// all that it holds.
+	blind  map[string]bool
+	places map[[2]string]bool
+}
+
+// Evaluate judges an estate by all rules.
+func Evaluate(e *Estate) *Report {
+	r := &Report{Time: e.Time, blind: map[string]bool{}, places: map[[2]string]bool{}}
+	at := make(map[*Rule]int, len(catalogue))
+	for i, rule := range catalogue {
+		at[rule] = i
+		r.Tallies = append(r.Tallies, Tally{Rule: rule.ID})
+	}
+	for i := range e.Places {
+		r.places[[2]string{e.Places[i].Account, e.Places[i].Region}] = true
+	}
+	Judge(e, func(rule *Rule, s Subject, o Outcome) {
+		t := &r.Tallies[at[rule]]
+		switch o.Verdict {
+		case Pass:
+			t.Pass++
+		case NotApplicable:
+			t.NotApplicable++
+		case Fail:
+			t.Fail++
+			r.Found = append(r.Found, Found{IDOf(rule.ID, s), rule, s, o.Evidence})
+		case NotSeen:
+			t.NotSeen++
+			r.blind[IDOf(rule.ID, s)] = true
+		}
+	})
+	return r
+}
+
+// sees reports whether the absence of a finding from the report means that all is
+// well. A place that the estate does not have at all was not looked at.
+func (r *Report) sees(f *Finding) bool {
+	s := f.Subject
+	if !r.places[[2]string{s.Account, s.Region}] {
+		return false
+	}
+	for _, holder := range []Subject{
+		s,
+		{Kind: OfAPI, Account: s.Account, Region: s.Region, API: s.API},
+		{Kind: OfRegion, Account: s.Account, Region: s.Region},
+		{Kind: OfAccount, Account: s.Account},
+	} {
+		if r.blind[IDOf(f.Rule, holder)] {
+			return false
+		}
+	}
+	return true
+}
