@@ -1,0 +1,121 @@
+package deploy
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Language is what a stack is written in.
+type Language string
+
+// The languages.
+const (
+	Terraform      Language = "terraform"
+	CloudFormation Language = "cloudformation"
+)
+
+// Stack is a stack that can be written.
+type Stack struct {
+	Name    string `json:"name"`
+	Summary string `json:"summary"`
+	// About says what it is for and in which account it is deployed.
+	About      string      `json:"about"`
+	Parameters []Parameter `json:"parameters"`
+
+	build func(in *input) (*model, error)
+}
+
+// Stacks returns all stacks, in the order in which they are usually deployed.
+func Stacks() []*Stack { return slices.Clone(stacks) }
+
+// Find returns the stack of a name.
+func Find(name string) (*Stack, error) {
+	names := make([]string, len(stacks))
+	for i, s := range stacks {
+		if s.Name == name {
+			return s, nil
+		}
+		names[i] = s.Name
+	}
+	return nil, &Error{Err: fmt.Errorf("there is no stack %q", clip(name)), Hint: "it is one of " + strings.Join(names, ", ")}
+}
+
+// File is a file of a stack's folder.
+type File struct {
+	Name string
+	Text []byte
+}
+
+// Output is a stack in one language.
+type Output struct {
+	Files []File
+	// Policies are all policy documents in it, whatever the language.
+	Policies []Policy
+}
+
+// Render writes a stack for given parameters. The same input gives the same bytes.
+// Mistakes in the parameters are errors of type *Error.
+func (s *Stack) Render(language Language, given Values) (*Output, error) {
+	in, err := s.resolve(given)
+	if err != nil {
+		return nil, err
+	}
+	m, err := s.build(in)
+	if err != nil {
+		if _, ok := errors.AsType[*Error](err); ok {
+			return nil, err
+		}
+		return nil, &Error{Stack: s.Name, Err: err}
+	}
+	out := &Output{Policies: m.policies}
+	switch language {
+	case Terraform:
+		out.Files = m.terraform(s)
+	case CloudFormation:
+		text, err := m.cloudFormation(s)
+		if err != nil {
+			return nil, err
+		}
+		out.Files = []File{{"template.yaml", text}}
+	default:
+		return nil, &Error{Stack: s.Name, Err: fmt.Errorf("%q is no language", clip(string(language))), Hint: "it is terraform or cloudformation"}
+	}
+	for _, f := range m.files {
+		if language == Terraform || f.Name != spokeTemplate {
+			out.Files = append(out.Files, f)
+		}
+	}
+	out.Files = append(out.Files, File{"README.md", m.readme(s, language, in)})
+	return out, nil
+}
+
+// Write writes the files into a folder, which is made if it is not there. A file
+// that is there with other text is left as it is and is an error, unless replace is
+// set: somebody may have changed it by hand. Files are looked at before any is
+// written.
+func (o *Output) Write(dir string, replace bool) error {
+	for _, f := range o.Files {
+		there, err := os.ReadFile(filepath.Join(dir, f.Name))
+		switch {
+		case errors.Is(err, os.ErrNotExist):
+		case err != nil:
+			return fmt.Errorf("looking at what is there: %w", err)
+		case !replace && !bytes.Equal(there, f.Text):
+			return fmt.Errorf("%s is there with other text", filepath.Join(dir, f.Name))
+		}
+	}
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return fmt.Errorf("making the folder: %w", err)
+	}
+	for _, f := range o.Files {
+		if err := os.WriteFile(filepath.Join(dir, f.Name), f.Text, 0o600); err != nil {
+			return fmt.Errorf("writing the stack: %w", err)
+		}
+	}
+	return nil
+}

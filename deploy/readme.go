@@ -1,0 +1,46 @@
+package deploy
+
+import (
+	"fmt"
+	"strings"
+)
+
+// readme writes what someone needs who finds the folder.
+func (m *model) readme(s *Stack, language Language, in *input) []byte {
+	var b strings.Builder
+	fmt.Fprintf(&b, "# Gatehouse: %s\n\n%s.\n\n%s\n", s.Name, strings.ToUpper(s.Summary[:1])+s.Summary[1:], strings.Join(wrap(s.About, 88), "\n"))
+	b.WriteString("\n## Deploy\n\n")
+	if language == Terraform {
+		fmt.Fprintf(&b, "    terraform init\n    terraform plan -out plan\n    terraform apply plan\n\n"+
+			"Needs Terraform %s and the AWS provider %s. With credentials of the account\n%s; in another one it stops.\n", terraformVersion, providerVersion, m.account)
+	} else {
+		region := ""
+		if m.region != "" {
+			region = " --region " + m.region
+		}
+		fmt.Fprintf(&b, "    aws cloudformation deploy%s --stack-name gatehouse-%s \\\n      --template-file template.yaml --capabilities CAPABILITY_NAMED_IAM\n", region, s.Name)
+		if m.account != anyAccount {
+			fmt.Fprintf(&b, "\nWith credentials of the account %s; in another one it stops.\n", m.account)
+		}
+	}
+	for _, n := range m.notes {
+		fmt.Fprintf(&b, "\n## %s\n\n%s\n", n.heading, strings.TrimSpace(n.text))
+	}
+	b.WriteString("\n## Written for\n\nNames are written out, so that each policy is exactly what was checked. To change\none, write the folder again:\n\n")
+	fmt.Fprintf(&b, "    gatehouse deploy %s %s --out DIR --params params.yaml\n\nwith this params.yaml:\n\n", language, s.Name)
+	for i := range s.Parameters {
+		p := &s.Parameters[i]
+		values := in.values[p.Name]
+		switch {
+		case len(values) == 0:
+		case p.List:
+			fmt.Fprintf(&b, "    %s:\n", p.Name)
+			for _, v := range values {
+				fmt.Fprintf(&b, "      - '%s'\n", strings.ReplaceAll(v, "'", "''"))
+			}
+		default:
+			fmt.Fprintf(&b, "    %s: '%s'\n", p.Name, strings.ReplaceAll(values[0], "'", "''"))
+		}
+	}
+	return []byte(b.String())
+}
