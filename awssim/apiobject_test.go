@@ -32,8 +32,7 @@ func objectWorld(t *testing.T) (*awssim.Sim, aws.Config) {
 }
 
 func code(err error) string {
-	var api smithy.APIError
-	if errors.As(err, &api) {
+	if api, ok := errors.AsType[smithy.APIError](err); ok {
 		return api.ErrorCode()
 	}
 	return ""
@@ -160,5 +159,24 @@ func TestLargeEstateRepeats(t *testing.T) {
 	second, again := fill()
 	if first != second || first == 0 || len(ids) != 40 || ids[39] != again[39] {
 		t.Errorf("%d and %d APIs, accounts %v", first, second, ids)
+	}
+}
+
+// TestPathsOfV2 lets a user read the HTTP APIs by the ARN that IAM knows them by.
+func TestPathsOfV2(t *testing.T) {
+	t.Parallel()
+	sim, cfg := objectWorld(t)
+	a := sim.Account(orders)
+	a.AddUser(awssim.User{Name: "reader", Policies: []string{
+		`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"apigateway:GET","Resource":"arn:aws:apigateway:` + region + `::/apis"}]}`,
+	}})
+	key := a.AddAccessKey("reader")
+	cfg.Credentials = credentials.NewStaticCredentialsProvider(key.AccessKeyID, key.SecretAccessKey, "")
+	client := apigatewayv2.NewFromConfig(cfg)
+	if _, err := client.GetApis(t.Context(), &apigatewayv2.GetApisInput{}); err != nil {
+		t.Error(err)
+	}
+	if _, err := client.GetVpcLinks(t.Context(), &apigatewayv2.GetVpcLinksInput{}); err == nil {
+		t.Error("the VPC links were read too")
 	}
 }

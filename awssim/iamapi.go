@@ -113,6 +113,10 @@ func prepareIAM(x *exchange, about iamEntity) error {
 		if r := a.role(name); r != nil {
 			x.call.Resource = r.arn
 		}
+		// Which policy is attached or detached is a condition key of its own.
+		if policy := f.Get("PolicyArn"); policy != "" {
+			x.call.Context["iam:PolicyARN"] = []string{policy}
+		}
 	case iamUser:
 		if name = f.Get("UserName"); name == "" {
 			if x.op.name != "GetUser" {

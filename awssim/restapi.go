@@ -53,7 +53,8 @@ func findAPIGateway(x *exchange) (operation, error) {
 			x.args = args
 			op := rt.operation
 			op.prepare = func(x *exchange) error {
-				x.call.Resource = "arn:" + x.sim.partition + ":apigateway:" + x.region + "::" + x.r.URL.Path
+				// IAM knows the paths of v2 without the version.
+				x.call.Resource = "arn:" + x.sim.partition + ":apigateway:" + x.region + "::" + strings.TrimPrefix(x.r.URL.Path, "/v2")
 				return nil
 			}
 			return op, nil

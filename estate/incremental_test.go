@@ -2,6 +2,7 @@ package estate
 
 import (
 	"encoding/json"
+	"fmt"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -211,5 +212,43 @@ func TestAPIsAppearAndGo(t *testing.T) {
 	}
 	for _, c := range Diff(after, unread) {
 		t.Errorf("an account that cannot be read looks like a change: %+v", c)
+	}
+}
+
+// TestManyLogGroups has more log groups than one discovery reads the details of.
+func TestManyLogGroups(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	r := w.sim.Account(ordersID).Region(region)
+	const groups = groupsAtMost + 30
+	for i := range groups {
+		r.Logs().AddSubscriptionFilter(fmt.Sprintf("API-Gateway-Execution-Logs_gone%04d/prod", i), awssim.Object{"filterName": "ship", "destinationArn": "arn:aws:lambda:x"})
+	}
+	unseen := func(s *Snapshot) int {
+		list := accountOf(t, s, ordersID).Regions[0].LogGroups
+		n := 0
+		for i := range list {
+			switch {
+			case !list[i].Seen(PartSubscriptions):
+				n++
+			case len(list[i].Subscriptions) != 1:
+				t.Errorf("%+v", list[i])
+			}
+		}
+		if len(list) != groups {
+			t.Errorf("%d groups", len(list))
+		}
+		return n
+	}
+	first := discover(t, w)
+	if got := unseen(first); got != groups-groupsAtMost {
+		t.Errorf("%d groups are not seen after the first discovery", got)
+	}
+	second := discover(t, w)
+	if got := unseen(second); got != 0 {
+		t.Errorf("%d groups are not seen after the second discovery", got)
+	}
+	if changes := Diff(first, second); len(changes) != 0 {
+		t.Errorf("%+v", changes[0])
 	}
 }

@@ -27,8 +27,6 @@ const (
 type groupListing struct {
 	groups []LogGroup
 	known  bool
-	// same marks groups that are those of the last discovery, details and all.
-	same bool
 }
 
 // ownGroups lists the log groups that API Gateway itself names.

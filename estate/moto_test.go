@@ -21,6 +21,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/apigatewayv2"
 	v2types "github.com/aws/aws-sdk-go-v2/service/apigatewayv2/types"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	"github.com/aws/aws-sdk-go-v2/service/eks"
+	ekstypes "github.com/aws/aws-sdk-go-v2/service/eks/types"
 	"github.com/aws/aws-sdk-go-v2/service/organizations"
 
 	"github.com/gatehouse-project/gatehouse/account"
@@ -197,6 +199,39 @@ func TestIntegrationOrganizationOnMoto(t *testing.T) {
 	var chain *account.ChainError
 	if len(problems) == 1 && (!errors.As(problems[0].Err, &chain) || chain.Link != account.LinkRegions) {
 		t.Errorf("problem %+v", problems[0])
+	}
+}
+
+// TestIntegrationClusterOnMoto reads a cluster that moto made.
+func TestIntegrationClusterOnMoto(t *testing.T) {
+	t.Parallel()
+	url := startMoto(t)
+	accounts := motoAccounts(t, url, account.Config{})
+	targets, problems := accounts.Targets(t.Context())
+	if len(targets) != 1 {
+		t.Fatalf("problems: %+v", problems)
+	}
+	client := eks.NewFromConfig(accounts.Config(targets[0], region))
+	must[*eks.CreateClusterOutput](t)(client.CreateCluster(t.Context(), &eks.CreateClusterInput{
+		Name: aws.String("blue"), RoleArn: aws.String("arn:aws:iam::123456789012:role/Cluster"), Version: aws.String("1.31"),
+		ResourcesVpcConfig: &ekstypes.VpcConfigRequest{SubnetIds: []string{"subnet-1"}, PublicAccessCidrs: []string{"203.0.113.0/24"}},
+		Tags:               map[string]string{"team": "platform"},
+	}))
+	d, err := New(accounts, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := d.Discover(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := s.Accounts[0].Regions[0]
+	if len(r.Clusters) != 1 || !r.Seen(PartClusters) {
+		t.Fatalf("%+v %+v", r.Clusters, r.Notes)
+	}
+	c := r.Clusters[0]
+	if c.Name != "blue" || c.Version != "1.31" || c.Status != "ACTIVE" || c.Created.IsZero() || c.Tags["team"] != "platform" || !strings.HasSuffix(c.ARN, ":cluster/blue") {
+		t.Errorf("%+v", c)
 	}
 }
 

@@ -69,11 +69,7 @@ func (d *Discoverer) region(ctx context.Context, t account.Target, name string, 
 		wg.Go(func() { r.shared(ctx, &result) })
 		wg.Go(func() { r.details(ctx, apis, len(rest)) })
 	}
-	// API Gateway makes log groups for APIs alone: a region that has none, and had
-	// none, gets no new one.
-	if len(apis) == 0 && before != nil && len(before.APIs) == 0 && before.Seen(PartLogGroups) {
-		groups.groups, groups.same = before.LogGroups, true
-	} else {
+	if !stillEmpty(apis, before) {
 		wg.Go(func() {
 			groups = r.ownGroups(ctx)
 			r.groupDetails(ctx, groups.groups)
@@ -84,12 +80,10 @@ func (d *Discoverer) region(ctx context.Context, t account.Target, name string, 
 	if len(apis) > 0 {
 		r.deliveries(ctx, apis)
 	}
-	if !groups.same {
-		own := len(groups.groups)
-		r.namedGroups(ctx, apis, &groups)
-		r.groupDetails(ctx, groups.groups[own:])
-		slices.SortFunc(groups.groups, func(a, b LogGroup) int { return cmp.Compare(a.Name, b.Name) })
-	}
+	own := len(groups.groups)
+	r.namedGroups(ctx, apis, &groups)
+	r.groupDetails(ctx, groups.groups[own:])
+	slices.SortFunc(groups.groups, func(a, b LogGroup) int { return cmp.Compare(a.Name, b.Name) })
 	result.LogGroups = groups.groups
 	for i := range apis {
 		finish(&apis[i], result.LogGroups, groups.known)
@@ -104,6 +98,12 @@ func (d *Discoverer) region(ctx context.Context, t account.Target, name string, 
 	slices.Sort(r.unseen)
 	result.Errors, result.Notes, result.Unseen = r.faults, r.notes, r.unseen
 	return result
+}
+
+// stillEmpty reports whether a region had neither APIs nor log groups, and has no API
+// now: API Gateway makes log groups for APIs alone, so none has come.
+func stillEmpty(apis []API, before *Region) bool {
+	return len(apis) == 0 && before != nil && len(before.APIs) == 0 && len(before.LogGroups) == 0 && before.Seen(PartLogGroups)
 }
 
 // details reads the APIs, of which the first so many are REST APIs, a few at once.
