@@ -15,7 +15,9 @@ import (
 	"github.com/gatehouse-project/gatehouse/collect"
 	"github.com/gatehouse-project/gatehouse/deadletter"
 	"github.com/gatehouse-project/gatehouse/estate"
+	"github.com/gatehouse-project/gatehouse/finding"
 	"github.com/gatehouse-project/gatehouse/inventory"
+	"github.com/gatehouse-project/gatehouse/logging"
 )
 
 // Store is all that a store does: what each engine of the product asks for, in
@@ -27,6 +29,8 @@ type Store interface {
 	inventory.Reader
 	inventory.Loader
 	deadletter.Store
+	finding.Store
+	logging.Journal
 	Settings
 	Leases
 	io.Closer

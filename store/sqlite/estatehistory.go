@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"fmt"
@@ -19,20 +20,49 @@ const (
 	historyAge    = 400 * 24 * time.Hour
 )
 
-// noteChanges notes what a snapshot tells differently from the one that is saved. A
-// saved one that cannot be read, as after a change of its form, has no successor:
-// the history goes on with the new one.
-func noteChanges(ctx context.Context, tx *sql.Tx, snapshot *estate.Snapshot) error {
-	b, err := savedEstate(ctx, tx)
-	if err != nil || b == nil {
+// comparison is what a snapshot tells differently from the one that is saved.
+type comparison struct {
+	snapshot *estate.Snapshot
+	saved    []byte // as it is stored
+	changes  []estate.Change
+}
+
+// compare compares a snapshot with the saved one, outside of a write: a large estate
+// takes a while to decode, and commits of the collector must not wait for it.
+func (s *Store) compare(ctx context.Context, snapshot *estate.Snapshot) (*comparison, error) {
+	c := &comparison{snapshot: snapshot}
+	err := s.view(ctx, "comparing the estate", func(tx *sql.Tx) (err error) {
+		c.saved, err = savedEstate(ctx, tx)
+		return err
+	})
+	c.diff()
+	return c, err
+}
+
+// diff compares the snapshots. A saved one that cannot be read, as after a change of
+// its form, has no successor: the history goes on with the new one.
+func (c *comparison) diff() {
+	c.changes = nil
+	if c.saved == nil {
+		return
+	}
+	if before, err := decodeEstate(c.saved); err == nil {
+		c.changes = estate.Diff(before, c.snapshot)
+	}
+}
+
+// note adds the changes to the history. Another process may have saved an estate
+// since they were compared: then it is that one that they are compared with.
+func (c *comparison) note(ctx context.Context, tx *sql.Tx) error {
+	saved, err := savedEstate(ctx, tx)
+	if err != nil {
 		return err
 	}
-	before, err := decodeEstate(b)
-	if err != nil {
-		return nil // see above
+	if !bytes.Equal(saved, c.saved) {
+		c.saved = saved
+		c.diff()
 	}
-	changes := estate.Diff(before, snapshot)
-	if len(changes) == 0 {
+	if len(c.changes) == 0 {
 		return nil
 	}
 	p := preparer{ctx: ctx, tx: tx}
@@ -42,14 +72,14 @@ func noteChanges(ctx context.Context, tx *sql.Tx, snapshot *estate.Snapshot) err
 	if p.err != nil {
 		return p.err
 	}
-	for i := range changes {
-		c := &changes[i]
-		if _, err := put.exec(c.Time.UnixMilli(), c.Account, c.Region, c.API, string(c.Type), c.Subject, c.Name, string(c.Kind), c.Field, c.Before, c.After); err != nil {
+	for i := range c.changes {
+		change := &c.changes[i]
+		if _, err := put.exec(change.Time.UnixMilli(), change.Account, change.Region, change.API, string(change.Type), change.Subject, change.Name, string(change.Kind), change.Field, change.Before, change.After); err != nil {
 			return err
 		}
 	}
 	_, err = tx.ExecContext(ctx, `DELETE FROM estate_history WHERE at < ? OR id <= (SELECT max(id) FROM estate_history) - ?`,
-		snapshot.Finished.Add(-historyAge).UnixMilli(), historyAtMost)
+		c.snapshot.Finished.Add(-historyAge).UnixMilli(), historyAtMost)
 	return err
 }
 

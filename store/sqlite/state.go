@@ -22,8 +22,12 @@ func (s *Store) SaveEstate(ctx context.Context, snapshot *estate.Snapshot) error
 	if err := errors.Join(json.NewEncoder(z).Encode(snapshot), z.Close()); err != nil {
 		return fmt.Errorf("encoding the estate: %w", err)
 	}
+	h, err := s.compare(ctx, snapshot)
+	if err != nil {
+		return err
+	}
 	return s.update(ctx, "saving the estate", func(tx *sql.Tx) error {
-		if err := noteChanges(ctx, tx, snapshot); err != nil {
+		if err := h.note(ctx, tx); err != nil {
 			return err
 		}
 		_, err := tx.ExecContext(ctx, `INSERT INTO estate (id, snapshot) VALUES (1, ?)
