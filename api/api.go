@@ -43,6 +43,8 @@ type Options struct {
 	Tail *tail.Hub
 	// DeadLetters are the calls that sinks refused; nil: no such paths.
 	DeadLetters DeadLetters
+	// Findings are what the rules found in the estate; nil: no such paths.
+	Findings Findings
 	// Metrics answers /metrics; nil: 404.
 	Metrics http.Handler
 	Clock   func() time.Time // nil: time.Now
@@ -137,7 +139,7 @@ func schemaName(t reflect.Type, hint string) string {
 	name := huma.DefaultSchemaNamer(t, hint)
 	path := t.PkgPath()
 	switch pkg := path[strings.LastIndexByte(path, '/')+1:]; pkg {
-	case "estate", "transaction", "collect", "iam", "deadletter":
+	case "estate", "transaction", "collect", "iam", "deadletter", "finding":
 		return strings.ToUpper(pkg[:1]) + pkg[1:] + name
 	default:
 		return name
@@ -167,6 +169,7 @@ func (s *server) register(a huma.API) {
 	s.registerTail(a)
 	s.registerPolicy(a)
 	s.registerDeadLetters(a)
+	s.registerFindings(a)
 }
 
 // operation describes a read.

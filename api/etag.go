@@ -71,10 +71,14 @@ func (t *tagger) finish() {
 		return
 	}
 	if t.status == 0 || t.status == http.StatusOK {
-		h := fnv.New64a()
-		_, _ = h.Write(t.held.Bytes())
-		tag := `"` + strconv.FormatUint(h.Sum64(), 36) + `"`
-		t.Header().Set("ETag", "W/"+tag)
+		// What has a version has a strong tag of its own already.
+		tag := t.Header().Get("ETag")
+		if tag == "" {
+			h := fnv.New64a()
+			_, _ = h.Write(t.held.Bytes())
+			tag = `"` + strconv.FormatUint(h.Sum64(), 36) + `"`
+			t.Header().Set("ETag", "W/"+tag)
+		}
 		if matches(t.want, tag) {
 			t.Header().Del("Content-Type")
 			t.ResponseWriter.WriteHeader(http.StatusNotModified)

@@ -20,6 +20,8 @@ type estateKeeper struct {
 	log        *slog.Logger
 	found      chan struct{} // closed after the first discovery, however it ended
 	news       func()        // called after each discovery; may be nil
+	// judge has the rules look at what was discovered and saved; may be nil.
+	judge func(context.Context, *estate.Snapshot)
 
 	known atomic.Pointer[knownEstate]
 	said  map[string]bool // problems that were logged; of run alone
@@ -88,6 +90,9 @@ func (k *estateKeeper) discover(ctx context.Context, progress func(estate.Progre
 	k.know(s)
 	if err := k.store.SaveEstate(ctx, s); err != nil {
 		return s, fmt.Errorf("saving the estate: %w", err)
+	}
+	if k.judge != nil {
+		k.judge(ctx, s)
 	}
 	return s, nil
 }

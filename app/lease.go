@@ -23,8 +23,10 @@ const (
 	leaseRetry     = time.Second
 )
 
-// lease is the right to collect with a store.
+// lease is the right to do something alone with a store: to collect, or to switch
+// logging.
 type lease struct {
+	name   string
 	leases store.Leases
 	holder string
 	log    *slog.Logger
@@ -37,22 +39,22 @@ func newLease(l store.Leases, log *slog.Logger) *lease {
 	if err != nil {
 		host = "unknown"
 	}
-	return &lease{leases: l, holder: fmt.Sprintf("%s/%d/%s", host, os.Getpid(), rand.Text()[:8]), log: log}
+	return &lease{name: collectorLease, leases: l, holder: fmt.Sprintf("%s/%d/%s", host, os.Getpid(), rand.Text()[:8]), log: log}
 }
 
 // try takes the lease. A holder that died on this host without giving it back
 // (kill -9) is put aside at once; waiting for its time to end would only let
 // the logs fall behind.
 func (l *lease) try(ctx context.Context) error {
-	err := l.leases.AcquireLease(ctx, collectorLease, l.holder, leaseTime)
+	err := l.leases.AcquireLease(ctx, l.name, l.holder, leaseTime)
 	var held *store.HeldError
 	if !errors.As(err, &held) || !l.died(held.Holder) {
 		return err
 	}
-	if err := l.leases.ReleaseLease(ctx, collectorLease, held.Holder); err != nil {
+	if err := l.leases.ReleaseLease(ctx, l.name, held.Holder); err != nil {
 		return err
 	}
-	return l.leases.AcquireLease(ctx, collectorLease, l.holder, leaseTime)
+	return l.leases.AcquireLease(ctx, l.name, l.holder, leaseTime)
 }
 
 // died reports whether a holder was a process of this host that is no more. A
@@ -108,13 +110,13 @@ func (l *lease) hold(ctx context.Context, run func(context.Context) error) error
 			case <-tick.C:
 			}
 			start := time.Now()
-			err := l.leases.AcquireLease(running, collectorLease, l.holder, leaseTime)
+			err := l.leases.AcquireLease(running, l.name, l.holder, leaseTime)
 			var held *store.HeldError
 			switch {
 			case err == nil:
 				until = start.Add(leaseTime)
 			case errors.As(err, &held), time.Now().Add(leaseRenewal).After(until):
-				stop(fmt.Errorf("the right to collect was lost: %w", err))
+				stop(fmt.Errorf("the %s's lease was lost: %w", l.name, err))
 				return
 			}
 		}
@@ -127,5 +129,5 @@ func (l *lease) hold(ctx context.Context, run func(context.Context) error) error
 	<-renewed
 	release, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
-	return errors.Join(err, l.leases.ReleaseLease(release, collectorLease, l.holder))
+	return errors.Join(err, l.leases.ReleaseLease(release, l.name, l.holder))
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/gatehouse-project/gatehouse/config"
 	"github.com/gatehouse-project/gatehouse/deadletter"
 	"github.com/gatehouse-project/gatehouse/estate"
+	"github.com/gatehouse-project/gatehouse/finding"
 	"github.com/gatehouse-project/gatehouse/inventory"
 	"github.com/gatehouse-project/gatehouse/spool"
 	"github.com/gatehouse-project/gatehouse/store"
@@ -52,6 +53,7 @@ type product struct {
 	accounts  *account.Accounts
 	estate    *estateKeeper
 	letters   *deadletter.Keeper
+	findings  *finding.Book        // nil if headless
 	inventory *inventory.Inventory // nil without analyze
 	collector *collect.Collector   // nil without collect
 	tail      *tail.Hub            // nil without collect, or headless
@@ -90,6 +92,10 @@ func newProduct(ctx context.Context, c *config.Config, o options) (_ *product, e
 	}
 	if p.estate, err = newEstateKeeper(ctx, d, p.store, c.DiscoveryInterval, p.log); err != nil {
 		return nil, err
+	}
+	if !o.headless {
+		p.findings = finding.NewBook(p.store, nil)
+		p.estate.judge = p.judge
 	}
 	if o.analyze {
 		p.inventory = inventory.New(inventory.Options{Registerer: p.registry, Logger: p.log, APIName: p.estate.apiName})
@@ -172,7 +178,7 @@ func (p *product) newCollector(ctx context.Context, o options) error {
 		CommitInterval:    p.commitInterval(),
 		Concurrency:       c.ReadConcurrency,
 		MaxOpenCalls:      c.MaxOpenCalls,
-		SkipCheck:         !c.CompletenessCheck,
+		SkipCheck:         !c.CompletenessCheck || p.files != nil,
 		CheckInterval:     c.CheckInterval,
 		Redactor:          redactor,
 	}, deps)

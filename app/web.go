@@ -91,11 +91,15 @@ func (p *product) face(anonymous identity.Role, notice string) (http.Handler, *i
 }
 
 func (p *product) apiHandler() http.Handler {
-	return api.New(api.Options{
+	o := api.Options{
 		Inventory: p.store, Health: p.health(), Estate: p.estate.snapshot, Tail: p.tail, DeadLetters: p.letters,
 		Metrics: promhttp.HandlerFor(p.registry, promhttp.HandlerOpts{}),
 		Version: version, Logger: p.log,
-	})
+	}
+	if p.findings != nil {
+		o.Findings = p.findings
+	}
+	return api.New(o)
 }
 
 // probes is what a headless collector serves: no data, only whether it is well.

@@ -17,7 +17,8 @@ import (
 
 // doctorRuntime is what doctor asks of the product.
 type doctorRuntime interface {
-	// Doctor checks the whole chain and changes nothing in AWS.
+	// Doctor checks the whole chain. But for one write to the store it changes
+	// nothing in AWS.
 	Doctor(ctx context.Context, c *config.Config, progress func(doctor.Progress)) *doctor.Report
 }
 
@@ -84,8 +85,8 @@ func examine(cmd *cobra.Command, rt doctorRuntime, s *Streams, flags *settingFla
 	return report, cmd.Context().Err()
 }
 
-// finding is a result, and all places where it is the same.
-type finding struct {
+// diagnosis is a result, and all places where it is the same.
+type diagnosis struct {
 	doctor.Result
 	general  string // with stars for the account and the region
 	places   []string
@@ -100,11 +101,11 @@ const shownPlaces = 3
 // is the same in several places is one finding: a permission that lacks is met in
 // every region.
 func printReport(w io.Writer, r *doctor.Report) error {
-	var findings []*finding
+	var findings []*diagnosis
 	for i := range r.Results {
 		result := &r.Results[i]
-		f := &finding{Result: *result, general: generalOf(result)}
-		if at := slices.IndexFunc(findings, func(g *finding) bool { return g.general == f.general }); at >= 0 {
+		f := &diagnosis{Result: *result, general: generalOf(result)}
+		if at := slices.IndexFunc(findings, func(g *diagnosis) bool { return g.general == f.general }); at >= 0 {
 			f = findings[at]
 		} else {
 			findings = append(findings, f)
@@ -153,7 +154,7 @@ func generalOf(r *doctor.Result) string {
 }
 
 // where names the places of a finding, or its subject where it has none.
-func (f *finding) where() string {
+func (f *diagnosis) where() string {
 	places := f.places
 	if len(places) == 0 {
 		places = f.subjects
@@ -163,7 +164,7 @@ func (f *finding) where() string {
 
 // everywhere puts a star for the account and the region of a finding of several,
 // which in a statement means all of them.
-func (f *finding) everywhere(text string) string {
+func (f *diagnosis) everywhere(text string) string {
 	for i, name := range []string{f.Account, f.Region} {
 		same := func(place string) bool {
 			part := strings.Fields(place)
@@ -184,8 +185,8 @@ func few(list []string) string {
 }
 
 // printMends lists what is to be mended, failures before warnings.
-func printMends(w io.Writer, findings []*finding) {
-	var bad []*finding
+func printMends(w io.Writer, findings []*diagnosis) {
+	var bad []*diagnosis
 	for _, f := range findings {
 		if f.Status != doctor.OK {
 			bad = append(bad, f)
@@ -194,7 +195,7 @@ func printMends(w io.Writer, findings []*finding) {
 	if len(bad) == 0 {
 		return
 	}
-	slices.SortStableFunc(bad, func(a, b *finding) int {
+	slices.SortStableFunc(bad, func(a, b *diagnosis) int {
 		return cmp.Compare(boolInt(a.Status != doctor.Fail), boolInt(b.Status != doctor.Fail))
 	})
 	fmt.Fprintln(w, "\nto mend:")

@@ -18,6 +18,8 @@ type Runtime interface {
 	gatewayRuntime
 	lambdaRuntime
 	doctorRuntime
+	findingRuntime
+	loggingRuntime
 
 	// Version is the version of this build.
 	Version() string

@@ -50,6 +50,17 @@ type Config struct {
 	// APIConfig is a file that lists APIs and stages to read; docs/drop-in.md.
 	APIConfig string
 
+	// LoggingHTTPGroup is the log group that the access logs of all HTTP APIs of an
+	// account and region are switched on to; empty: one for each stage. With
+	// LoggingHTTPGroupExists it is not made.
+	LoggingHTTPGroup       string
+	LoggingHTTPGroupExists bool
+	// LoggingOff are the types of API that the variables of the Cequence integration
+	// switch off: what its script for disabling puts back. Empty: nothing is said.
+	LoggingOff []string
+	// Approved means that plans need no yes of a person.
+	Approved bool
+
 	// HTTPS, OTLP and Kafka are what the sinks' URLs must not hold.
 	HTTPS HTTPS
 	OTLP  OTLP

@@ -237,7 +237,7 @@ func TestEveryLegacyVariableActsOrTells(t *testing.T) {
 		"CROSS_ACCOUNT_ROLE_ARN": "arn:aws:iam::111122223333:role/A", "LOG_GROUP_PREFIX": "other",
 		"LOG_GROUP_ARN":        "arn:aws:logs:eu-west-1:111122223333:log-group:g:*",
 		"cequence_aws_regions": "all", "cequence_log_level": "trace", "cequence_rest_api_enabled": "false", "cequence_http_api_enabled": "false",
-		"cequence_auto_discover_apis": "false", "is_existing_http_log_group": "false", "cequence_res_content_types": "application/json",
+		"cequence_auto_discover_apis": "false", "is_existing_http_log_group": "false", "cequence_tf_auto_approve": "true", "cequence_res_content_types": "application/json",
 	}
 	platform := []string{
 		"cequence_client_id", "other", "cequence_client_secret", "other", "cequence_auth_endpoint", "auth.example", "cequence_edge_endpoint", "edge.example",
@@ -286,7 +286,7 @@ func TestEverySettingRoundTrips(t *testing.T) {
 	t.Parallel()
 	samples := map[string]string{
 		"listen": "127.0.0.1:1", "log_level": "debug", "log_format": "json", "organization": "true",
-		"allow_long_lived_keys": "true", "prefix_only": "true", "quota": "GetLogEvents=3", "max_open_calls": "7",
+		"allow_long_lived_keys": "true", "prefix_only": "true", "logging_http_group_exists": "true", "quota": "GetLogEvents=3", "max_open_calls": "7",
 		"read_concurrency": "3", "dead_letter_max_count": "7", "dead_letter_max_bytes": "99", "https_headers": "x-key=1", "otlp_headers": "x-key=1",
 		"completeness_check": "false", "estate_principals": "true", "ingest_listen": "127.0.0.1:1", "ingest_behind_proxy": "true", "spool_max_bytes": "3M", "push_only": "true", "filter_sample_rate": "0.25", "role_arns": "arn:aws:iam::111122223333:role/A", "hub_role_arn": "arn:aws:iam::111122223333:role/H",
 	}

@@ -208,7 +208,7 @@ var legacy = []Legacy{
 		},
 	},
 	{
-		"cequence_http_log_group_name", "access_log_groups: read in every account and region where it exists, beside the groups that stages name",
+		"cequence_http_log_group_name", "access_log_groups: read in every account and region where it exists, beside the groups that stages name; logging enable writes there (logging_http_group)",
 		"log group for the access logs of HTTP APIs",
 		func(_ *Config, k *legacySet, v string) error { k.logGroup = v; return nil },
 	},
@@ -240,8 +240,17 @@ var legacy = []Legacy{
 			return nil
 		},
 	},
-	noEffect("cequence_tf_auto_approve", "nothing is deployed by this command",
-		"true: Terraform's plan is not shown before it is applied"),
+	{
+		"cequence_tf_auto_approve", "true: logging enable, disable and destroy do not ask (--yes)",
+		"true: Terraform's plan is not shown before it is applied",
+		func(c *Config, _ *legacySet, v string) error {
+			var said string
+			err := trueOrFalse(&said, v)
+			c.Approved = said == "true"
+			c.notice("cequence_tf_auto_approve is set and is heeded by the logging commands alone")
+			return err
+		},
+	},
 	noEffect("cequence_cfn_auto_delete_from_s3", "nothing is deployed by this command",
 		"whether the bundle is deleted from S3 afterwards"),
 	noEffect("cequence_is_aws_organization_deployment", "the organization is read with the organization setting",
@@ -370,6 +379,14 @@ func (c *Config) chooseTypes(k *legacySet) {
 	if k.rest != "false" && k.http != "false" {
 		return
 	}
+	switch {
+	case k.http != "false":
+		c.LoggingOff = []string{string(transaction.REST)}
+	case k.rest != "false":
+		c.LoggingOff = []string{string(transaction.HTTP)}
+	default:
+		c.LoggingOff = []string{string(transaction.REST), string(transaction.HTTP), string(transaction.WebSocket)}
+	}
 	c.APITypes = nil
 	if k.rest != "false" {
 		c.APITypes = append(c.APITypes, string(transaction.REST))
@@ -394,6 +411,10 @@ func (c *Config) chooseLogGroup(k *legacySet) {
 	}
 	if name != "" {
 		c.AccessLogGroups = append(c.AccessLogGroups, name)
+	}
+	c.LoggingHTTPGroup, c.LoggingHTTPGroupExists = name, k.logGroupExists
+	if name == "" && k.logGroupExistsSaid {
+		c.LoggingHTTPGroup = defaultHTTPLogGroup
 	}
 	if k.logGroupExistsSaid && !k.logGroupExists {
 		c.notice("is_existing_http_log_group is false: collecting creates no log group; access logs are read where stages write them, and where the named group exists")

@@ -298,6 +298,8 @@ var settings = append([]*Setting{
 		func(c *Config) *[]string { return &c.APITypes }),
 	list("apis", "api", "read only these APIs (ID) or stages (ID/STAGE); all if empty",
 		func(c *Config) *[]string { return &c.APIs }),
+	text("logging_http_group", "log group that logging enable writes the access logs of all HTTP APIs of an account and region to; one for each stage if empty", func(c *Config) *string { return &c.LoggingHTTPGroup }),
+	toggle("logging_http_group_exists", "that group exists and is not made", func(c *Config) *bool { return &c.LoggingHTTPGroupExists }),
 	toggle("prefix_only", "leave out the log groups that only the estate's stages name", func(c *Config) *bool { return &c.PrefixOnly }),
 
 	duration("poll_interval", "how often new events are asked for", func(c *Config) *time.Duration { return &c.PollInterval }),

@@ -251,6 +251,12 @@ func TestSourcesAnswersWhetherItIsComplete(t *testing.T) {
 		"To mend: allow logs:FilterLogEvents on arn:aws:logs", "1.78", "84", "7 min 12 s", "■ denied", "◐ catching up")
 	s.says("/sources", "17 events that CloudWatch counted were not read yet", "12,471 compared, 3 short at first: 2 repaired, 0 given up", "41,822 calls were left out by the filters",
 		"filter_static_extensions 41,822", "payments 555555555555 ■ cannot be read whole", "4,790 batches", "● adds up", "◐ read again")
+	refused := apitest.Rich(now)
+	refused.Status.Sinks[1].Mend = "allow the principal to write to the topic"
+	open(t, refused).says("/sources", "To mend: allow the principal to write to the topic", "Nothing is lost: the cursor waits for it")
+	if strings.Contains(words(s.page("/sources")), "allow the principal to write") {
+		t.Error("a mend that the sink does not know is shown")
+	}
 	denied := s.page("/sources?state=denied")
 	if strings.Count(denied, `class="thing two"`) != 1 || !strings.Contains(words(denied), "1 of 8 groups") {
 		t.Error("the state does not filter")

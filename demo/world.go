@@ -74,8 +74,9 @@ func NewWorld(sim *awssim.Sim) *World {
 
 // collectorActions are what reading needs, and nothing else.
 var collectorActions = []string{
-	"logs:DescribeLogGroups", "logs:DescribeLogStreams", "logs:FilterLogEvents", "logs:GetLogEvents",
-	"cloudwatch:GetMetricData", "apigateway:GET", "account:ListRegions", "sts:GetCallerIdentity",
+	"logs:DescribeLogGroups", "logs:FilterLogEvents", "logs:DescribeDeliver*", "logs:DescribeSubscriptionFilters",
+	"logs:DescribeMetricFilters", "logs:DescribeResourcePolicies", "logs:GetDataProtectionPolicy",
+	"eks:ListClusters", "eks:DescribeCluster", "eks:ListAccessEntries", "cloudwatch:GetMetricData", "apigateway:GET", "account:ListRegions", "sts:GetCallerIdentity",
 }
 
 // addCallers adds the roles that call the APIs, each with a policy that says which.

@@ -97,6 +97,11 @@ func TestReadme(t *testing.T) {
 			if code := p.exit(t, 30*time.Second); code != 0 {
 				t.Errorf("%s: exit status %d\n%s", c, code, tail(p.err.String()))
 			}
+		case "logging":
+			p := start(t, env, args...)
+			if code := p.exit(t, 60*time.Second); code != 0 || !strings.Contains(p.out.String(), "a1b2c3d4e0") {
+				t.Errorf("%s: exit status %d\n%s\n%s", c, code, p.out.String(), tail(p.err.String()))
+			}
 		case "doctor":
 			p := start(t, env, args...)
 			if code := p.exit(t, 60*time.Second); code != 0 || !strings.Contains(p.out.String(), apiAccount) {
