@@ -17,6 +17,7 @@ import (
 	"github.com/gatehouse-project/gatehouse/ingest"
 	"github.com/gatehouse-project/gatehouse/spool"
 	"github.com/gatehouse-project/gatehouse/spool/bucket"
+	"github.com/gatehouse-project/gatehouse/transaction"
 )
 
 const (
@@ -70,13 +71,43 @@ func (p *product) source(cw collect.CloudWatchConfig) (collect.Source, error) {
 		return collect.Join(p.files, nil, p.estate.groups), nil
 	}
 	if p.spool != nil && p.config.Ingest.PushOnly {
-		return collect.Join(p.spool, nil, p.estate.groups), nil
+		return collect.Join(p.pushed(), nil, p.estate.groups), nil
 	}
 	polled, err := collect.NewCloudWatch(p.accounts, cw)
 	if err != nil || p.spool == nil {
 		return polled, err
 	}
-	return collect.Join(p.spool, polled, p.estate.groups), nil
+	return collect.Join(p.pushed(), polled, p.estate.groups), nil
+}
+
+// pushed is the spool as a Source.
+func (p *product) pushed() collect.Source {
+	if p.passes {
+		return uncounted{p.spool}
+	}
+	return p.spool
+}
+
+// uncounted is a spool whose count is not compared: of one that several
+// processes write to, each knows what it saw itself, and a pass is told the count
+// of another process than the one before.
+type uncounted struct{ spool *spool.Spool }
+
+var _ collect.Finder = uncounted{}
+
+// Groups lists the groups of the spool.
+func (u uncounted) Groups(ctx context.Context) ([]transaction.Group, []collect.Problem) {
+	return u.spool.Groups(ctx)
+}
+
+// Find lists them, and where their events begin.
+func (u uncounted) Find(ctx context.Context) ([]collect.Found, []collect.Problem) {
+	return u.spool.Find(ctx)
+}
+
+// Read gives events of the spool.
+func (u uncounted) Read(ctx context.Context, group transaction.Group, from, to int64, next string) (collect.Page, error) {
+	return u.spool.Read(ctx, group, from, to, next)
 }
 
 // state is where the collector saves; the spool learns from it what may go.

@@ -106,7 +106,7 @@ func (f *function) collect(ctx context.Context, pushed bool) (ingest.Outcome, er
 		c.Settle, c.Ingest.PushOnly = 0, true
 	}
 	once := *p
-	once.config, once.registry, once.cleanup = &c, prometheus.NewRegistry(), nil
+	once.config, once.registry, once.cleanup, once.passes = &c, prometheus.NewRegistry(), nil, true
 	if err := once.newCollector(ctx, options{headless: true, out: f.out.Out, err: f.out.Err}); err != nil {
 		return ingest.Outcome{}, err
 	}

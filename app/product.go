@@ -58,6 +58,7 @@ type product struct {
 	collector *collect.Collector   // nil without collect
 	tail      *tail.Hub            // nil without collect, or headless
 	spool     *spool.Spool         // nil where nothing is pushed
+	passes    bool                 // it collects in passes, as a Lambda function does
 	files     *archive.Archive     // nil unless files are imported
 	cleanup   []func() error       // run by close, last first
 }

@@ -73,6 +73,7 @@ type check struct {
 	theirs     []int64 // the Source's count by the minute, from theirsFrom
 	theirsFrom int64
 	answered   time.Time // when theirs came
+	asked      time.Time // when it was last asked for, also in vain
 	base       int64
 	through    int64               // end of the last minute that was compared
 	proven     int64               // everything taken in before this was read
@@ -106,7 +107,7 @@ type agedCalls struct {
 }
 
 // checks reports whether the collector compares counts.
-func (c *Collector) checks() bool { return c.counter != nil && !c.once }
+func (c *Collector) checks() bool { return c.counter != nil }
 
 // newCheck begins or goes on with the check of a group. It returns the time from
 // which the slow reading must read again, so that everything that is not sealed
@@ -128,6 +129,7 @@ func newCheck(saved *GroupCheckpoint, cfg *Config) (c *check, slowFrom int64) {
 	c.reach = saved.AgedFrom
 	slowFrom = max(floorMinute(slowFrom), saved.From)
 	c.sealedTo = floorMinute(slowFrom)
+	c.resume(saved.Counted.Progress)
 	return c, slowFrom
 }
 
@@ -140,7 +142,12 @@ func (c *check) earn(read int64) {
 
 // ended notes a call that was taken out, for the minute of its last event.
 func (c *check) ended(call *transaction.Call) {
-	at := floorMinute(call.Newest)
+	a := c.agingAt(floorMinute(call.Newest))
+	a.keys = append(a.keys, call.Key)
+	a.newest = max(a.newest, call.Newest)
+}
+
+func (c *check) agingAt(at int64) *agedCalls {
 	a := c.aging[at]
 	if a == nil {
 		if c.aging == nil {
@@ -149,8 +156,7 @@ func (c *check) ended(call *transaction.Call) {
 		a = &agedCalls{}
 		c.aging[at] = a
 	}
-	a.keys = append(a.keys, call.Key)
-	a.newest = max(a.newest, call.Newest)
+	return a
 }
 
 // seal ages what lies before a time that no reading but the check's will pass
@@ -216,6 +222,7 @@ func (l *lane) ask(ctx context.Context) {
 	if err == nil && len(counts) != len(groups) {
 		err = errCounts
 	}
+	l.asked(groups, now)
 	if err != nil {
 		l.notCounted(ctx, err)
 		return
@@ -239,12 +246,29 @@ func (l *lane) countable(to int64) (groups []*group, infos []transaction.Group) 
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, g := range l.order {
-		if g.check != nil && !g.absent && g.check.base < to {
+		if g.countable(to) {
 			groups = append(groups, g)
 			infos = append(infos, g.info)
 		}
 	}
 	return groups, infos
+}
+
+// countable reports whether the group has minutes to compare before a time.
+func (g *group) countable(to int64) bool {
+	return g.check != nil && !g.absent && g.check.base < to
+}
+
+// asked notes when the count was asked for, for the next pass.
+func (l *lane) asked(groups []*group, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, g := range groups {
+		g.check.asked = now
+		if l.c.once {
+			g.touch()
+		}
+	}
 }
 
 // notCounted notes that the count cannot be had. The slow reading then waits for
@@ -292,6 +316,11 @@ func (l *lane) compare(ctx context.Context, g *group, now time.Time) {
 	// What was taken in during a minute has timestamps before its end.
 	lo := max(c.base, c.theirsFrom)
 	hi := min(c.theirsFrom+int64(len(c.theirs))*minute, floorMinute(g.readings[fast].next))
+	if l.c.once {
+		// What is not sealed was read by an earlier pass, and is counted only when
+		// it is read a second time.
+		hi = min(hi, c.sealedTo)
+	}
 	if hi <= lo {
 		return
 	}
@@ -383,7 +412,7 @@ func (l *lane) miss(ctx context.Context, g *group, at, missing int64, s shortfal
 		s.due = now
 	}
 	s.missing = missing
-	if !s.swept && now.UnixMilli()-at < checkSpan {
+	if c.reread.on && slices.Contains(c.reread.minutes, at) || !s.swept && now.UnixMilli()-at < checkSpan {
 		c.short[at] = s
 		return
 	}
@@ -441,7 +470,7 @@ func (l *lane) trusted(c *check, now time.Time) bool {
 // would find nothing, and returns how long to wait for such a proof: the slow
 // reading reads what is older than ripe.
 func (l *lane) spare(g *group, ripe int64, now time.Time) int64 {
-	if !l.trusted(g.check, now) {
+	if l.c.once || !l.trusted(g.check, now) {
 		return ripe
 	}
 	overlap := l.c.cfg.Overlap.Milliseconds()

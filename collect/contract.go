@@ -180,6 +180,47 @@ type Counted struct {
 	// From is the minute of the first of Events.
 	From   int64   `json:"from,omitempty"`
 	Events []int64 `json:"events,omitempty"`
+	// Progress is where a pass left the check. A collector that always runs saves
+	// none.
+	Progress *CheckProgress `json:"progress,omitempty"`
+}
+
+// CheckProgress is what the check of a group takes over from one pass to the
+// next. All times are in milliseconds since the epoch, 0 for none.
+type CheckProgress struct {
+	Asked     int64  `json:"asked,omitempty"`  // when the count was last asked for
+	Failed    string `json:"failed,omitempty"` // why it could not be had then, in a word
+	Base      int64  `json:"base"`             // up to here all adds up
+	Swept     int64  `json:"swept,omitempty"`
+	Credit    int64  `json:"credit"` // events that may be read again
+	Unpaid    int64  `json:"unpaid,omitempty"`
+	Fruitless int    `json:"fruitless,omitempty"`
+	Quiet     int64  `json:"quiet,omitempty"`
+	// Short are the minutes that do not add up; Excused are differences that are
+	// taken as they are.
+	Short   []ShortMinute   `json:"short,omitempty"`
+	Excused []MinuteCount   `json:"excused,omitempty"`
+	Reread  *RereadProgress `json:"reread,omitempty"`
+}
+
+// ShortMinute is a minute of which events are missing, and what was done for it.
+type ShortMinute struct {
+	Minute  int64 `json:"minute"`
+	Missing int64 `json:"missing"`
+	Tries   int   `json:"tries,omitempty"`
+	Due     int64 `json:"due,omitempty"` // when it is read again
+	Found   bool  `json:"found,omitempty"`
+	Swept   bool  `json:"swept,omitempty"`
+}
+
+// RereadProgress is a time that is being read again, for the minutes that are
+// short.
+type RereadProgress struct {
+	Next    int64   `json:"next"`
+	To      int64   `json:"to"`
+	Minutes []int64 `json:"minutes"`
+	Last    bool    `json:"last,omitempty"`
+	Found   bool    `json:"found,omitempty"`
 }
 
 // AgedMinute is what is remembered of a minute of timestamps for the check.

@@ -73,6 +73,11 @@
 // hour and three quarters the digests of what was read are kept in a smaller form
 // (aged), to tell doubles then.
 //
+// A pass (RunPass, RunOnce) knows only what it has read itself, so it compares the
+// minutes that both readings have passed and spares nothing. What a collector that
+// always runs has of the check in memory goes with the count into the State
+// (CheckProgress), for the next pass.
+//
 // # Memory
 //
 // Bounded by configuration: open calls by MaxOpenCalls (reading slows down

@@ -139,6 +139,12 @@ func (g *group) checkpoint(keep int64, now time.Time) GroupCheckpoint {
 		c.SeenFrom = min(c.SeenFrom, g.check.sealedTo)
 		c.Counted, c.Aged, c.AgedFrom = g.check.tally.counted(), g.check.delta, g.check.reach
 		g.check.delta = nil
+		if g.lane.c.once {
+			counted := *c.Counted // the tally keeps it
+			counted.Progress = g.check.progress()
+			counted.Progress.Failed = g.lane.uncounted.state
+			c.Counted = &counted
+		}
 	}
 	c.Books.Read -= g.held
 	c.Books.Open = 0

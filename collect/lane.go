@@ -32,9 +32,12 @@ type lane struct {
 	idled      time.Time       // when closeIdle last looked
 	uncounted  trouble         // why there is no count to compare with
 	scratch    []int64         // of compare
-	running    bool
-	trouble    trouble // of the account or region as a whole
-	calls      []*transaction.Call
+	// rereadUntil is how long a pass reads again; zero before it has read
+	// everything else.
+	rereadUntil time.Time
+	running     bool
+	trouble     trouble // of the account or region as a whole
+	calls       []*transaction.Call
 }
 
 func newLane(c *Collector, account, region string) *lane {
@@ -73,6 +76,10 @@ func (l *lane) start(ctx context.Context) {
 	if running {
 		return
 	}
+	if l.c.once {
+		l.c.running.Go(func() { l.runOnce(ctx) })
+		return
+	}
 	l.c.running.Go(func() { l.run(ctx) })
 	if l.c.checks() {
 		l.c.running.Go(func() { l.checkAll(ctx) })
@@ -84,6 +91,9 @@ func (l *lane) finish() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.collect()
+	if l.c.once {
+		l.leaveRereads()
+	}
 	if len(l.touched) > 0 {
 		l.cut(nil, 0)
 	}
@@ -123,9 +133,20 @@ func (l *lane) adopt(info transaction.Group, saved GroupCheckpoint) {
 	if l.c.checks() {
 		g.check, g.readings[slow].next = newCheck(&saved, &l.c.cfg)
 		l.restoreAged(g, saved.Aged)
+		if l.c.once && !l.c.pass {
+			g.readings[fast].next = g.readings[slow].next // it is the only reading
+		}
+		if l.c.pass && saved.Counted != nil && saved.Counted.Progress != nil {
+			// What an earlier pass has warned of is not news.
+			l.uncounted.state = saved.Counted.Progress.Failed
+		}
 	}
-	for _, s := range saved.Seen {
+	for i := range saved.Seen {
+		s := &saved.Seen[i]
 		g.seen.restore(s.Newest, s.Events)
+		if g.check != nil {
+			g.check.sentBefore(s)
+		}
 		for p := range l.assemblers {
 			l.assemblers[p].Remember(s.Calls, s.Newest)
 		}

@@ -19,8 +19,15 @@ func (l *lane) flush() {
 // exhausted reports whether a RunOnce has nothing more to read in the lane, and
 // gives up on groups that failed for good. It is called with the lock held.
 func (l *lane) exhausted() bool {
+	now := l.c.now()
 	for _, g := range l.order {
-		if g.busy || !l.abandoned(g) && (g.readings[fast].next < l.c.end || l.ripe(g)) {
+		if g.busy {
+			return false
+		}
+		if l.abandoned(g) {
+			continue
+		}
+		if _, again := l.rereadWindow(g, now); again || g.readings[fast].next < l.c.end || l.ripe(g) {
 			return false
 		}
 	}

@@ -6,7 +6,10 @@ import "context"
 // read from its cursor to now minus Config.Settle, and what has become older
 // than Config.Overlap is read a second time, for events that came late. So a
 // pass every minute finds the same events as a process that always runs, and
-// reads each at most twice. Calls that are still open are not delivered: their
+// reads each at most twice. Then it compares with the Source's count, if
+// CheckInterval has passed since the pass that last did, and reads again what is
+// short, for half of the time that is left and a minute at most; the next pass
+// goes on from there. Calls that are still open are not delivered: their
 // events are read again by the next pass, which is why a pass leaves nothing
 // behind but its State.
 //

@@ -17,6 +17,7 @@ const rereadBytes = 16 << 20
 // reread is a time that is read again because minutes are short.
 type reread struct {
 	on       bool
+	from     int64 // where it began, in this life
 	next, to int64
 	span     reading // for the size of its windows
 	minutes  []int64 // the minutes that are short
@@ -108,6 +109,7 @@ func (c *check) bound(g *group, r *reread) (cost int64) {
 
 // begin reports whether there is something to read.
 func (c *check) begin(r reread, now time.Time) bool {
+	r.from = r.next
 	c.reread = r
 	if r.next >= r.to {
 		c.attempted(now)
@@ -141,8 +143,11 @@ func (c *check) attempted(now time.Time) {
 // rereadWindow is the next window to read again, if there is one.
 func (l *lane) rereadWindow(g *group, now time.Time) (t task, due bool) {
 	c := g.check
-	if c == nil {
+	if c == nil || l.c.once && !now.Before(l.rereadUntil) {
 		return task{}, false
+	}
+	if c.reread.on && c.reread.next >= c.reread.to {
+		c.attempted(now) // an earlier pass left nothing of it
 	}
 	if !c.reread.on && len(c.short) > 0 {
 		c.plan(g, now)
@@ -150,6 +155,9 @@ func (l *lane) rereadWindow(g *group, now time.Time) (t task, due bool) {
 	r := &c.reread
 	if !r.on {
 		return task{}, false
+	}
+	if r.span.span == 0 {
+		r.span = g.readings[slow] // an earlier pass began it
 	}
 	end := min(r.to, r.next+r.span.span)
 	return task{group: g, pass: slow, again: true, from: r.next, to: end, class: backlogs}, true
@@ -197,11 +205,12 @@ func (l *lane) reread(ctx context.Context, t task) {
 	g.lastRead = now
 	done := r.next >= r.to
 	if len(r.events) > 0 && (done || r.bytes > rereadBytes) {
-		l.takeFound(g, r)
+		l.takeFound(g, r, r.last)
 	}
 	if done {
 		g.check.attempted(now)
 		l.compare(ctx, g, now)
+		g.touch()
 	}
 	l.count(g)
 	if len(l.touched) > 0 {
@@ -212,7 +221,7 @@ func (l *lane) reread(ctx context.Context, t task) {
 // takeFound rebuilds the calls of the events that were missing. All is done
 // under one lock: no cut sees these calls open, so no cursor has to go back for
 // them. Calls that do not look whole wait for a later attempt, until the last.
-func (l *lane) takeFound(g *group, r *reread) {
+func (l *lane) takeFound(g *group, r *reread, last bool) {
 	o := l.c.assembly()
 	o.MaxOpen = 0 // rereadBytes bounds them
 	a := transaction.NewAssembler(o)
@@ -245,7 +254,7 @@ func (l *lane) takeFound(g *group, r *reread) {
 	var bytes int64
 	var keys agedCalls
 	for _, call := range a.Take(nil) {
-		if !call.Transaction.Complete && !r.last {
+		if !call.Transaction.Complete && !last {
 			continue
 		}
 		n := 0

@@ -237,6 +237,11 @@ func (l *lane) slowWindow(g *group, now time.Time) (t task, at time.Time, due bo
 		// as late.
 		to = min(to, low-l.c.cfg.Idle.Milliseconds())
 	}
+	if l.c.pass && g.check != nil && !closesUp {
+		// The next pass counts from the beginning of a minute, and would read the
+		// part of it before the frontier a third time.
+		to = floorMinute(to)
+	}
 	if to-r.next < interval && !closesUp && r.next >= r.goal {
 		// The fast reading may be what is waited for; it wakes the lane.
 		at = time.UnixMilli(r.next + interval).Add(overlap)

@@ -374,6 +374,13 @@ func (d *disk) delivered(sink string) map[string]int {
 	return n
 }
 
+// checkpoints are the groups as they were saved last.
+func (d *disk) checkpoints() []collect.GroupCheckpoint {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Collect(maps.Values(d.groups))
+}
+
 func (d *disk) books() collect.Books {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -17,6 +18,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -453,4 +455,54 @@ func TestLambdaFunction(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A function that only ticks finds an event that CloudWatch shows later than
+// overlap: it compares with the count.
+func TestLambdaFunctionFindsWhatIsLate(t *testing.T) {
+	t.Parallel()
+	var behind atomic.Int64 // how far the account's clock is put back
+	w := newWorld(t, awssim.Options{Clock: func() time.Time { return time.Now().Add(-time.Duration(behind.Load())) }})
+	w.sim.Account(apiAccount).AddRole(awssim.Role{
+		Name: "Reader", TrustedPrincipals: []string{"arn:aws:iam::" + hubAccount + ":role/Hub"}, ExternalID: externalID,
+		Allow: []string{"logs:DescribeLogGroups", "logs:FilterLogEvents", "cloudwatch:GetMetricData"},
+	})
+	bucket, api := objecttest.NewS3(t), newRuntimeAPI(t)
+	p := start(t, append(w.env(quick()...),
+		"AWS_LAMBDA_RUNTIME_API="+api.address, "AWS_LAMBDA_LOG_STREAM_NAME=2026/01/01/[$LATEST]abc", "_HANDLER=bootstrap",
+		"AWS_ENDPOINT_URL_S3="+bucket.URL, "GATEHOUSE_STATE=s3://bucket/state", "GATEHOUSE_SINKS=stdout:",
+		"GATEHOUSE_ROLE_ARNS="+w.readerARN(), "GATEHOUSE_EXTERNAL_ID="+externalID,
+		"GATEHOUSE_START_FROM=30m", "GATEHOUSE_CHECK_INTERVAL=1s",
+	))
+	// put writes calls at a time ago, which are taken in at another.
+	put := func(calls int, at, taken time.Duration, seed uint64) map[string]bool {
+		behind.Store(int64(taken))
+		defer behind.Store(0)
+		return w.fill(calls, 1, time.Now().Add(-at), time.Now().Add(-at+time.Second), seed)
+	}
+	tick := func() {
+		t.Helper()
+		event := map[string]any{"source": "aws.scheduler", "detail-type": "Scheduled Event"}
+		if a := api.invoke(t, p, event); !a.ok || !strings.Contains(a.body, `"caught up"`) {
+			t.Fatalf("tick: %+v\n%s", a, tail(p.err.String()))
+		}
+	}
+	ids := put(40, 21*time.Minute, 21*time.Minute, 1)
+	tick()
+	once(t, printed(t, p.out.String()), ids)
+	late := put(3, 20*time.Minute, 15*time.Minute, 2)
+	maps.Copy(ids, late)
+	eventually(t, 20*time.Second, func() error {
+		time.Sleep(1100 * time.Millisecond)
+		tick()
+		if n := len(printed(t, p.out.String())); n < len(ids) {
+			return fmt.Errorf("%d of %d calls were delivered\n%s", n, len(ids), tail(p.err.String()))
+		}
+		return nil
+	})
+	time.Sleep(1100 * time.Millisecond)
+	tick() // had a call been doubled, it would come now
+	once(t, printed(t, p.out.String()), ids)
+	p.signal(t, syscall.SIGKILL)
+	<-p.done
 }

@@ -157,9 +157,15 @@ func seenSegmentsArePruned(t *testing.T, place Place) {
 
 func agedMinutesArePruned(t *testing.T, place Place) {
 	s := open(t, place)
+	progress := &collect.CheckProgress{
+		Asked: 1, Failed: "denied", Base: 60_000, Swept: 2, Credit: -3, Unpaid: 4, Fruitless: 5, Quiet: 6,
+		Short:   []collect.ShortMinute{{Minute: 120_000, Missing: 7, Tries: 8, Due: 9, Found: true, Swept: true}},
+		Excused: []collect.MinuteCount{{Minute: 60_000, Events: -1}},
+		Reread:  &collect.RereadProgress{Next: 1, To: 2, Minutes: []int64{120_000}, Last: true, Found: true},
+	}
 	for i := range int64(5) {
 		g := group(1)
-		g.Counted = &collect.Counted{Since: 60_000, From: 120_000, Events: []int64{3, 0, i}}
+		g.Counted = &collect.Counted{Since: 60_000, From: 120_000, Events: []int64{3, 0, i}, Progress: progress}
 		g.Aged = []collect.AgedMinute{
 			{Minute: 60_000 * i, Events: []uint32{uint32(i), 0, 1<<32 - 1}},
 			{Minute: 60_000 * i, Newest: 60_000*i + 7, Calls: []uint64{1<<64 - 1}},
@@ -178,7 +184,7 @@ func agedMinutesArePruned(t *testing.T, place Place) {
 	if d := cmp.Diff(want, got.Aged, cmpopts.EquateEmpty()); d != "" {
 		t.Errorf("aged minutes (-want +got):\n%s", d)
 	}
-	if d := cmp.Diff(&collect.Counted{Since: 60_000, From: 120_000, Events: []int64{3, 0, 4}}, got.Counted); d != "" {
+	if d := cmp.Diff(&collect.Counted{Since: 60_000, From: 120_000, Events: []int64{3, 0, 4}, Progress: progress}, got.Counted); d != "" {
 		t.Errorf("counted (-want +got):\n%s", d)
 	}
 	// A collector that compares nothing leaves a gap, so nothing may be kept.
