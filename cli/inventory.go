@@ -193,7 +193,10 @@ func printDetail(w io.Writer, d *inventory.Detail) error {
 		{"last call", utc(d.LastSeen) + " UTC"},
 		{"samples", strconv.Itoa(len(d.Samples))},
 	}
-	if err := printTable(w, []string{"ID", d.ID}, facts); err != nil || len(d.TopCallers) == 0 {
+	if err := printTable(w, []string{"ID", d.ID}, facts); err != nil {
+		return err
+	}
+	if err := printFields(w, d); err != nil || len(d.TopCallers) == 0 {
 		return err
 	}
 	rows := make([][]string, len(d.TopCallers))
@@ -204,6 +207,42 @@ func printDetail(w io.Writer, d *inventory.Detail) error {
 		return err
 	}
 	return printTable(w, []string{"CALLER", "CALLS", "LAST CALL (UTC)", "ACCOUNT", "PRINCIPAL"}, rows)
+}
+
+// printFields prints what was learnt of bodies and queries, if anything was.
+func printFields(w io.Writer, d *inventory.Detail) error {
+	if len(d.Sensitive) > 0 {
+		rows := make([][]string, len(d.Sensitive))
+		for i, f := range d.Sensitive {
+			values := fmt.Sprintf("%d of %d", f.Matches, f.Distinct)
+			if f.Redacted {
+				values = transaction.Redacted
+			}
+			rows[i] = []string{f.Class, f.Confidence, values, strings.TrimSpace(f.In + " " + f.Status), orDash(f.Path)}
+		}
+		if _, err := fmt.Fprintln(w); err != nil {
+			return err
+		}
+		if err := printTable(w, []string{"SENSITIVE", "CONFIDENCE", "VALUES", "IN", "FIELD"}, rows); err != nil {
+			return err
+		}
+	}
+	if d.Schema == nil {
+		return nil
+	}
+	rows := make([][]string, len(d.Schema.Fields))
+	for i := range d.Schema.Fields {
+		f := &d.Schema.Fields[i]
+		present := "-"
+		if f.Of > 0 {
+			present = fmt.Sprintf("%d of %d", f.Present, f.Of)
+		}
+		rows[i] = []string{strings.TrimSpace(f.In + " " + f.Status), present, strings.Join(f.Types, ","), orDash(f.Format), orDash(f.Path)}
+	}
+	if _, err := fmt.Fprintln(w); err != nil {
+		return err
+	}
+	return printTable(w, []string{"IN", "PRESENT", "TYPE", "FORMAT", "FIELD"}, rows)
 }
 
 func newInventoryExport(rt inventoryRuntime, s *Streams) *cobra.Command {

@@ -226,6 +226,37 @@ func TestEndpointShowsWhatWasSeenAndWhatNot(t *testing.T) {
 	}
 }
 
+func TestEndpointShowsItsFields(t *testing.T) {
+	t.Parallel()
+	w := apitest.Rich(now)
+	least, most := 1.0, 9.5
+	w.Details[2].Schema = &inventory.Schema{Calls: 1200, More: 7, Fields: []inventory.Field{
+		{In: "request", Types: []string{"object"}},
+		{In: "request", Path: "items[].price", Types: []string{"integer", "number"}, Present: 3, Of: 4, Minimum: &least, Maximum: &most},
+		{In: "response", Status: "2xx", Path: "<b>", Types: []string{"string"}, Enum: []string{"OPEN", "PAID"}},
+	}}
+	w.Details[2].Sensitive = []inventory.SensitiveField{
+		{In: "response", Status: "2xx", Path: "contact", Class: "email", Matches: 11, Distinct: 12, Confidence: "high"},
+		{In: "request", Path: "card", Class: "card", Confidence: "high", Redacted: true},
+	}
+	s := open(t, w)
+	text := s.page("/inventory/" + w.Details[2].ID)
+	for _, want := range []string{
+		"learnt from 1,200 calls, with about 7 more fields", "items[].price", "integer or number", "1 to 9.5", "3 of 4", "OPEN, PAID",
+		"contact", "response 2xx email high about 11 of 12", "taken out before",
+	} {
+		if !strings.Contains(words(text), want) {
+			t.Errorf("the page does not say %q", want)
+		}
+	}
+	if strings.Contains(text, "<b>") {
+		t.Error("a field's name is not escaped")
+	}
+	if !strings.Contains(words(s.page("/inventory/"+w.Details[9].ID)), "so nothing can be said") {
+		t.Error("an endpoint without bodies is called clean")
+	}
+}
+
 func TestCommandsAreOnlyGivenWhereTheyAreTrue(t *testing.T) {
 	t.Parallel()
 	w := apitest.Rich(now)

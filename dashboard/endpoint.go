@@ -32,6 +32,7 @@ type endpointData struct {
 	Curl       string
 	Callers    []caller
 	Samples    []sample
+	Fields     []schemaRow
 	List       string // the inventory of this API's stage
 	Lab        string // the policy lab with this route filled in
 	Tail       string // the live tail of this route
@@ -83,6 +84,7 @@ func (s *server) endpoint(w http.ResponseWriter, r *http.Request) {
 	for i, t := range detail.Samples {
 		d.Samples = append(d.Samples, sampleOf(t, i == 0))
 	}
+	d.Fields = schemaRows(detail.Schema)
 	d.configured(snap)
 	d.List = with(s.BasePath+"/inventory", url.Values{}, "account", d.Account, "region", d.Region, "api", d.APIID, "stage", d.Stage)
 	authorization := ""

@@ -72,6 +72,7 @@ func (e *endpoint) observe(t *transaction.Transaction, at int64, status int, ran
 		s.latencies.add(*t.LatencyMS)
 	}
 	e.observeCaller(t.Caller, at)
+	s.schema.observe(t, status)
 }
 
 // observeCaller counts the kind of every call, and the principal where one was

@@ -352,6 +352,15 @@ func TestLive(t *testing.T) {
 	}
 }
 
+// wideBody has more fields than an endpoint keeps.
+var wideBody = func() string {
+	var fields []string
+	for i := range 60 {
+		fields = append(fields, fmt.Sprintf(`"field_%c%c":"WORD"`, 'a'+i%26, 'a'+i/26))
+	}
+	return "{" + strings.Join(fields, ",") + "}"
+}()
+
 // busy makes calls that fill every part of an endpoint: many callers, a wide
 // spread of latencies, many statuses, three samples.
 func busy(n, round int) []*transaction.Transaction {
@@ -366,7 +375,7 @@ func busy(n, round int) []*transaction.Transaction {
 			ARN:     fmt.Sprintf("arn:aws:sts::123456789012:assumed-role/some-service-role-with-a-name-%d/session", round),
 			Account: "123456789012",
 		}
-		c.Response.Body = strings.Repeat("x", 2000)
+		c.Response.Body = `{"data":"` + strings.Repeat("x", 2000) + `"}`
 		out[i] = c
 	}
 	return out
@@ -391,10 +400,15 @@ func TestMemoryOfEndpoints(t *testing.T) {
 	for round := range 140 { // more callers than are counted exactly
 		// Samples that wait keep their transaction, so it is another each time.
 		c := busy(1, round)[0]
+		c.Response.Body = ""
+		if round%20 == 0 {
+			c.Response.Body, c.Request = wideBody, &transaction.Request{Body: wideBody}
+			c.Query = map[string][]string{"page": {"1"}, "size": {"10"}, "sort": {"name"}, "order": {"asc"}}
+		}
 		for i, t := range batch {
 			next := *t
 			next.ID = fmt.Sprintf("%d-%d", i, round)
-			next.LatencyMS, next.Response, next.Caller = c.LatencyMS, c.Response, c.Caller
+			next.LatencyMS, next.Response, next.Caller, next.Request, next.Query = c.LatencyMS, c.Response, c.Caller, c.Request, c.Query
 			batch[i] = &next
 		}
 		inv.Observe(batch)

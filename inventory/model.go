@@ -60,6 +60,9 @@ type Detail struct {
 	Visibilities map[transaction.Visibility]int64 `json:"visibilities"`
 	// LatencyBuckets is the distribution for a chart; UpToMS grows.
 	LatencyBuckets []LatencyBucket `json:"latency_buckets"`
+	// Schema is nil if no call had a JSON body or a query.
+	Schema    *Schema          `json:"schema,omitempty"`
+	Sensitive []SensitiveField `json:"sensitive"`
 	// Samples are at most three redacted transactions, youngest first.
 	Samples []*transaction.Transaction `json:"samples"`
 }

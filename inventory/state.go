@@ -19,6 +19,7 @@ const (
 	sectionCallers      = 5
 	sectionTopCallers   = 6
 	sectionSamples      = 7
+	sectionSchema       = 8
 )
 
 // state is what an endpoint knows beside its row.
@@ -30,6 +31,7 @@ type state struct {
 	callers      callers
 	top          topCallers
 	samples      [maxSamples]sample
+	schema       schema
 }
 
 type statusCount struct {
@@ -72,6 +74,7 @@ func (s *state) merge(o *state) {
 	s.latencies.merge(&o.latencies)
 	s.callers.merge(&o.callers)
 	s.top.merge(o.top)
+	s.schema.merge(&o.schema)
 }
 
 func (s *state) append(b []byte) ([]byte, error) {
@@ -101,6 +104,7 @@ func (s *state) append(b []byte) ([]byte, error) {
 	plain(sectionLatencies, s.latencies.append)
 	plain(sectionTopCallers, s.top.append)
 	plain(sectionSamples, func(b []byte) []byte { return appendSamples(b, &s.samples) })
+	plain(sectionSchema, s.schema.append)
 	err := section(sectionCallers, s.callers.append)
 	return b, err
 }
@@ -140,6 +144,8 @@ func (s *state) decode(b []byte) error {
 			err = s.top.decode(content)
 		case sectionSamples:
 			err = decodeSamples(content, &s.samples)
+		case sectionSchema:
+			err = s.schema.decode(content)
 		}
 		if err != nil {
 			return fmt.Errorf("section %d: %w", tag, err)
@@ -164,6 +170,7 @@ func NewDetail(e Endpoint, saved []byte) (d *Detail, sampleKeys []string, err er
 		LatencyBuckets: s.latencies.buckets(),
 		Samples:        []*transaction.Transaction{},
 	}
+	d.Schema, d.Sensitive = s.schema.shown()
 	for _, c := range s.statuses {
 		if c.status != 0 {
 			d.Statuses[c.status] = c.calls
