@@ -116,9 +116,14 @@ func TestIntegrationTerraformApplies(t *testing.T) {
 	}
 }
 
-// missing skips a test, or fails it where all components must be there.
+// missing skips a test, or fails it where all components must be there. Terraform
+// and its provider are never installed by a script; where it was told that they
+// are not there, the test says so by name.
 func missing(t *testing.T, what string) {
 	t.Helper()
+	if os.Getenv("GATEHOUSE_NO_TERRAFORM") != "" && strings.HasPrefix(t.Name(), "TestIntegrationTerraform") {
+		t.Skip("missing " + what)
+	}
 	if os.Getenv("GATEHOUSE_REQUIRE_COMPONENTS") != "" {
 		t.Fatal("missing " + what)
 	}
