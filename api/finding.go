@@ -46,6 +46,28 @@ type FindingDecision struct {
 	Until  time.Time     `json:"until,omitzero" required:"false" doc:"When an acceptance ends: in the future, within a year."`
 }
 
+// FindingFilter chooses findings.
+type FindingFilter struct {
+	Severity []string `query:"severity" enum:"critical,high,medium,low,info"`
+	State    []string `query:"state" enum:"open,acknowledged,accepted,false_positive,fixed,regressed"`
+	Rule     string   `query:"rule"`
+	Area     string   `query:"area" enum:"logging,auth,exposure,limits,data,hygiene"`
+	Account  string   `query:"account"`
+	Region   string   `query:"region"`
+	API      string   `query:"api" doc:"The API's id."`
+}
+
+func (f *FindingFilter) query() finding.Query {
+	q := finding.Query{Rule: f.Rule, Area: finding.Area(f.Area), Account: f.Account, Region: f.Region, API: f.API}
+	for _, v := range f.Severity {
+		q.Severities = append(q.Severities, finding.Severity(v))
+	}
+	for _, v := range f.State {
+		q.States = append(q.States, finding.State(v))
+	}
+	return q
+}
+
 // findingAnswer is a finding with the strong tag that a change of it must name.
 type findingAnswer struct {
 	ETag string `header:"ETag"`
@@ -59,26 +81,13 @@ func (s *server) registerFindings(a huma.API) {
 	const tag = "Findings"
 	huma.Register(a, operation("list-findings", findingsPath, tag, "What the rules found in the estate, the worst first"),
 		func(ctx context.Context, in *struct {
-			Severity []string `query:"severity" enum:"critical,high,medium,low,info"`
-			State    []string `query:"state" enum:"open,acknowledged,accepted,false_positive,fixed,regressed"`
-			Rule     string   `query:"rule"`
-			Area     string   `query:"area" enum:"logging,auth,exposure,limits,data,hygiene"`
-			Account  string   `query:"account"`
-			Region   string   `query:"region"`
-			API      string   `query:"api" doc:"The API's id."`
-			Limit    int      `query:"limit" minimum:"1" maximum:"1000" default:"100"`
-			Cursor   string   `query:"cursor" maxLength:"100" doc:"The next of the page before."`
+			FindingFilter
+			Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100"`
+			Cursor string `query:"cursor" maxLength:"100" doc:"The next of the page before."`
 		},
 		) (*struct{ Body finding.Page }, error) {
-			q := finding.Query{
-				Rule: in.Rule, Area: finding.Area(in.Area), Account: in.Account, Region: in.Region, API: in.API, Limit: in.Limit, Cursor: in.Cursor,
-			}
-			for _, v := range in.Severity {
-				q.Severities = append(q.Severities, finding.Severity(v))
-			}
-			for _, v := range in.State {
-				q.States = append(q.States, finding.State(v))
-			}
+			q := in.query()
+			q.Limit, q.Cursor = in.Limit, in.Cursor
 			page, err := s.Findings.List(ctx, q)
 			return &struct{ Body finding.Page }{page}, s.findingError(ctx, err)
 		})
@@ -94,6 +103,7 @@ func (s *server) registerFindings(a huma.API) {
 			return s.findingAnswer(f), nil
 		})
 	s.registerFindingState(a, tag)
+	s.registerFindingExports(a, tag)
 	huma.Register(a, operation("list-finding-rules", rulesPath, tag, "The catalogue of rules"),
 		func(context.Context, *struct{}) (*struct{ Body []*finding.Rule }, error) {
 			return &struct{ Body []*finding.Rule }{finding.Catalogue()}, nil

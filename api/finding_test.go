@@ -112,6 +112,14 @@ func TestFindings(t *testing.T) {
 	if status, _, text := send(http.MethodGet, "/api/v1/posture", ""); status != http.StatusOK || !strings.Contains(text, `"rule":"route-open","pass":0,"fail":1`) || !strings.Contains(text, `"state":"accepted"`) {
 		t.Errorf("the posture answers %d: %s", status, text)
 	}
+	if status, header, text := send(http.MethodGet, "/api/v1/findings.csv?rule=route-open&state=accepted", ""); status != http.StatusOK || strings.Count(text, "\n") != 2 ||
+		!strings.Contains(text, ",route-open,") || !strings.Contains(header.Get("Content-Type"), "text/csv") {
+		t.Errorf("the CSV answers %d: %s", status, text)
+	}
+	var exported []finding.Finding
+	if status, _, text := send(http.MethodGet, "/api/v1/findings.json?rule=route-open", ""); status != http.StatusOK || json.Unmarshal([]byte(text), &exported) != nil || len(exported) != 1 {
+		t.Errorf("the JSON answers %d: %s", status, text)
+	}
 	for path, want := range map[string]int{"/0000": 404, "?cursor=x": 422, "?severity=awful": 422, "?state=new": 422, "?limit=0": 422} {
 		if status, _, text := send(http.MethodGet, "/api/v1/findings"+path, ""); status != want {
 			t.Errorf("%s answers %d: %s", path, status, text)

@@ -73,7 +73,10 @@ var public = []string{"/healthz", "/readyz", "/metrics", "/assets/"}
 func (p *product) face(anonymous identity.Role, notice string) (http.Handler, *identity.Guard, error) {
 	d := dashboard.Options{
 		Inventory: p.store, Health: p.health(), Estate: p.estate.snapshot, Tail: p.tail, DeadLetters: p.letters,
-		Version: version, Notice: notice, Logger: p.log,
+		History: p.store, Version: version, Notice: notice, Logger: p.log,
+	}
+	if p.findings != nil {
+		d.Findings = p.findings
 	}
 	guard, err := identity.New(identity.Options{
 		Anonymous: anonymous, Public: public, SignIn: dashboard.SignIn(d), Logger: p.log,

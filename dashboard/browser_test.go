@@ -21,7 +21,10 @@ import (
 
 	"github.com/gatehouse-project/gatehouse/api/apitest"
 	"github.com/gatehouse-project/gatehouse/dashboard"
+	"github.com/gatehouse-project/gatehouse/finding"
 	"github.com/gatehouse-project/gatehouse/identity"
+	"github.com/gatehouse-project/gatehouse/store"
+	"github.com/gatehouse-project/gatehouse/store/sqlite"
 	"github.com/gatehouse-project/gatehouse/transaction"
 )
 
@@ -365,7 +368,24 @@ func TestBrowserNothingOverflowsOrComplains(t *testing.T) {
 				letters = refused(t, w, 12)
 				addresses = append(slices.Clip(addresses), "/deadletters", "/deadletters?reason=refused", "/deadletters/1", "/tail/"+w.Details[2].Samples[1].ID)
 			}
-			srv := productWith(t, w, time.Now, identity.Admin, letters)
+			options := dashboard.Options{DeadLetters: letters, Clock: time.Now}
+			if name == "rich" || name == "attacked" {
+				called := map[string]string{"rich": "orders", "attacked": apitest.Hostile}[name]
+				book, _ := judgedWorld(t, now, called, 8)
+				options.Findings, options.History = book, &kept{changes: changesAt(now)}
+				addresses = append(slices.Clip(addresses), "/posture", "/findings", "/findings?rule=route-open&account="+apitest.Orders, "/findings?api=none",
+					"/findings/"+one(t, book, "route-open").ID, "/findings/"+one(t, book, "execution-log-off").ID, "/estate?view=tree")
+			}
+			if name == "empty" {
+				s, err := sqlite.Open(t.Context(), "sqlite:"+t.TempDir()+"/state.db", store.Options{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { _ = s.Close() })
+				options.Findings = finding.NewBook(s, time.Now)
+				addresses = append(slices.Clip(addresses), "/posture", "/findings")
+			}
+			srv := productOf(t, w, identity.Admin, options)
 			b := startBrowser(t)
 			if len(w.Details) > 0 {
 				addresses = append(slices.Clip(addresses), "/inventory/"+w.Details[2].ID, "/inventory/"+w.Details[9].ID)

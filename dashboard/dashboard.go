@@ -50,6 +50,10 @@ type Options struct {
 	Tail *tail.Hub
 	// DeadLetters are the calls that sinks refused; nil: no such page.
 	DeadLetters DeadLetters
+	// Findings are what the rules found; nil: no such pages.
+	Findings Findings
+	// History is what changed in the estate; nil: it is not shown.
+	History estate.History
 	// BasePath is where the dashboard stands ("/gatehouse"); empty: at the root.
 	// The API is looked for at BasePath + "/api/v1".
 	BasePath string
@@ -66,7 +70,7 @@ type server struct {
 	assets string // a digest of the assets, so that browsers may keep them
 }
 
-var pageNames = []string{"overview", "inventory", "endpoint", "sources", "estate", "tail", "call", "lab", "deadletters", "deadletter", "message", "signin"}
+var pageNames = []string{"overview", "inventory", "endpoint", "sources", "estate", "tail", "call", "lab", "deadletters", "deadletter", "posture", "findings", "finding", "message", "signin"}
 
 // New returns the handler of the pages and their assets.
 func New(o Options) http.Handler {
@@ -85,6 +89,13 @@ func New(o Options) http.Handler {
 		mux.HandleFunc("GET "+deadLettersPath+"/{id}", s.deadLetter)
 		// The guard before all of this lets no other site's form come here.
 		mux.Handle("POST "+deadLettersPath, identity.Require(identity.Admin, http.HandlerFunc(s.deadLettersAct)))
+	}
+	if s.Findings != nil {
+		mux.HandleFunc("GET "+posturePath, s.posturePage)
+		mux.HandleFunc("GET "+findingsPath, s.findingsPage)
+		mux.HandleFunc("GET "+findingsPath+"/{id}", s.findingPage)
+		// The guard before all of this lets no other site's form come here.
+		mux.Handle("POST "+findingsPath+"/{id}", identity.Require(identity.Admin, http.HandlerFunc(s.findingDecide)))
 	}
 	mux.HandleFunc("GET "+labPath, s.labPage)
 	mux.HandleFunc("POST "+labPath, s.labPost)
@@ -214,6 +225,8 @@ var sections = []navGroup{
 		{Title: "Dead letters", Path: deadLettersPath, Icon: "deadletters"},
 	}},
 	{"Check", []navItem{
+		{Title: "Posture", Path: posturePath, Icon: "posture"},
+		{Title: "Findings", Path: findingsPath, Icon: "findings"},
 		{Title: "Policy lab", Path: labPath, Icon: "lab"},
 	}},
 }
@@ -221,10 +234,11 @@ var sections = []navGroup{
 // rail returns the sections that this process has something to show in.
 func (s *server) rail() []navGroup {
 	out := slices.Clone(sections)
-	if s.DeadLetters == nil {
-		for i := range out {
-			out[i].Items = slices.DeleteFunc(slices.Clone(out[i].Items), func(it navItem) bool { return it.Path == deadLettersPath })
-		}
+	for i := range out {
+		out[i].Items = slices.DeleteFunc(slices.Clone(out[i].Items), func(it navItem) bool {
+			return s.DeadLetters == nil && it.Path == deadLettersPath ||
+				s.Findings == nil && (it.Path == posturePath || it.Path == findingsPath)
+		})
 	}
 	return out
 }

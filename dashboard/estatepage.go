@@ -2,12 +2,15 @@ package dashboard
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
 
 	"github.com/gatehouse-project/gatehouse/estate"
+	"github.com/gatehouse-project/gatehouse/finding"
+	"github.com/gatehouse-project/gatehouse/transaction"
 )
 
 type estateData struct {
@@ -20,6 +23,10 @@ type estateData struct {
 	Shown    int // stages that the filter lets through
 	Cut      int // of them, how many are not on the page
 	Options  []option
+	Tree     bool
+	AsTable  string
+	AsTree   string
+	History  *historyData // nil: no history is kept here
 }
 
 // accountRows is an account with the stages that the filter lets through.
@@ -41,6 +48,47 @@ type stageRow struct {
 	Groups    []string
 	Inventory string
 	Open      int // routes that ask for no authorization
+	Execution string
+	Access    string
+	// Findings leads to what the rules found in the API; Waiting counts what waits for
+	// somebody, and is -1 where there is too much to count here.
+	Findings string
+	Waiting  int
+}
+
+// waiting counts the findings of APIs that wait for somebody; nil: not known.
+type waiting map[[3]string]int
+
+// countAtMost bounds the findings that the page reads to count them by API.
+const countAtMost = 2000
+
+// waitingFindings counts the findings that wait for somebody by API. Above the bound
+// it counts none, for a number that is too low would look like good news.
+func (s *server) waitingFindings(ctx context.Context) waiting {
+	if s.Findings == nil {
+		return nil
+	}
+	out := waiting{}
+	q := finding.Query{States: finding.Unsettled(), Limit: 1000}
+	for {
+		page, err := s.Findings.List(ctx, q)
+		if err != nil {
+			if !errors.Is(err, finding.ErrNotKept) {
+				s.Logger.ErrorContext(ctx, "dashboard read failed", "what", "the findings", "error", err)
+			}
+			return nil
+		}
+		if page.Total > countAtMost {
+			return nil
+		}
+		for i := range page.Findings {
+			f := &page.Findings[i].Subject
+			out[[3]string{f.Account, f.Region, f.API}]++
+		}
+		if q.Cursor = page.Next; q.Cursor == "" {
+			return out
+		}
+	}
 }
 
 // maxStages bounds the page; the filter finds the rest.
@@ -55,17 +103,73 @@ func (s *server) estatePage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	v := r.URL.Query()
-	d := &estateData{Snapshot: snap, Totals: snap.Totals(), Query: v.Get("q"), Coverage: v.Get("coverage")}
+	d := &estateData{Snapshot: snap, Totals: snap.Totals(), Query: v.Get("q"), Coverage: v.Get("coverage"), Tree: v.Get("view") == "tree"}
+	d.AsTable, d.AsTree = with(s.BasePath+"/estate", v, "view", ""), with(s.BasePath+"/estate", v, "view", "tree")
 	if snap != nil {
 		d.Took = snap.Finished.Sub(snap.Started)
 		for i := range snap.Accounts {
 			d.account(&snap.Accounts[i], s.BasePath)
 		}
+		d.History = s.estateHistory(ctx, v)
+		s.linkFindings(ctx, d)
 	}
 	for _, c := range []estate.Coverage{estate.CoverageFull, estate.CoverageMetadata, estate.CoverageErrors, estate.CoverageNone} {
 		d.Options = append(d.Options, option{Value: string(c), Title: covers(c).Word, Count: d.Totals.StagesByCoverage[c], Chosen: string(c) == d.Coverage})
 	}
 	s.render(w, r, 0, "estate", s.shell(r, "Estate", "/estate", d))
+}
+
+// linkFindings leads from each API to what the rules found in it.
+func (s *server) linkFindings(ctx context.Context, d *estateData) {
+	if s.Findings == nil {
+		return
+	}
+	counts := s.waitingFindings(ctx)
+	for i := range d.Accounts {
+		a := &d.Accounts[i]
+		for j := range a.Regions {
+			r := &a.Regions[j]
+			for k := range r.Stages {
+				row := &r.Stages[k]
+				row.Findings = with(s.BasePath+findingsPath, nil, "account", a.ID, "region", r.Name, "api", row.API.ID)
+				row.Waiting = -1
+				if counts != nil {
+					row.Waiting = counts[[3]string{a.ID, r.Name, row.API.ID}]
+				}
+			}
+		}
+	}
+}
+
+// execution says what a stage's execution logs hold.
+func execution(api *estate.API, st *estate.Stage) string {
+	switch {
+	case api.Type == transaction.HTTP:
+		return "" // an HTTP API has none
+	case st.LoggingLevel == "":
+		return "OFF"
+	case st.DataTrace && st.LoggingLevel != "OFF":
+		return st.LoggingLevel + " + data trace"
+	default:
+		return st.LoggingLevel
+	}
+}
+
+// accessForm names the form of a stage's access log lines; empty: it writes none.
+func accessForm(st *estate.Stage) string {
+	format := strings.TrimSpace(st.AccessFormat)
+	switch {
+	case st.AccessLogARN == "":
+		return ""
+	case strings.HasPrefix(format, "{"):
+		return "JSON"
+	case strings.HasPrefix(format, "<"):
+		return "XML"
+	case format == "":
+		return "unknown"
+	default:
+		return "text"
+	}
 }
 
 func (d *estateData) account(a *estate.Account, base string) {
@@ -114,6 +218,7 @@ func (*estateData) row(a *estate.Account, region *estate.Region, api *estate.API
 	if st != nil {
 		stage = st.Name
 		r.Coverage = covers(st.Coverage())
+		r.Execution, r.Access = execution(api, st), accessForm(st)
 		for _, g := range []string{st.ExecutionGroup, st.AccessGroup} {
 			if g != "" {
 				r.Groups = append(r.Groups, g)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-project/gatehouse/estate"
+	"github.com/gatehouse-project/gatehouse/finding"
 	"github.com/gatehouse-project/gatehouse/inventory"
 	"github.com/gatehouse-project/gatehouse/transaction"
 )
@@ -32,6 +33,10 @@ var functions = template.FuncMap{
 	"seen":     seen,
 	"covers":   covers,
 	"source":   routeSource,
+	"grade":    grade,
+	"rules":    finding.Catalogue,
+	"severe":   severe,
+	"stands":   stands,
 	"spark":    sparkline,
 	"dict":     dict,
 	"fields":   func() []string { return append([]string{"case"}, labFields...) },

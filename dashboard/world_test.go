@@ -24,10 +24,18 @@ func product(t *testing.T, w *apitest.World, clock func() time.Time, anonymous i
 // productWith also has a place for dead letters.
 func productWith(t *testing.T, w *apitest.World, clock func() time.Time, anonymous identity.Role, letters dashboard.DeadLetters) *httptest.Server {
 	t.Helper()
-	pages := dashboard.Options{
-		Inventory: w, Health: w.Health, Estate: w.Estate, Tail: w.Tail, DeadLetters: letters, Clock: clock, Version: "1.2.3",
+	return productOf(t, w, anonymous, dashboard.Options{DeadLetters: letters, Clock: clock})
+}
+
+// productOf also has what the options name beside the world.
+func productOf(t *testing.T, w *apitest.World, anonymous identity.Role, pages dashboard.Options) *httptest.Server {
+	t.Helper()
+	pages.Inventory, pages.Health, pages.Estate, pages.Tail, pages.Version = w, w.Health, w.Estate, w.Tail, "1.2.3"
+	o := api.Options{Inventory: w, Health: w.Health, Estate: w.Estate, Tail: w.Tail, Clock: pages.Clock, Version: "1.2.3", Tick: 100 * time.Millisecond}
+	if pages.Findings != nil {
+		o.Findings = pages.Findings
 	}
-	rest := api.New(api.Options{Inventory: w, Health: w.Health, Estate: w.Estate, Tail: w.Tail, Clock: clock, Version: "1.2.3", Tick: 100 * time.Millisecond})
+	rest := api.New(o)
 	guard, err := identity.New(identity.Options{Token: token, Anonymous: anonymous, SignIn: dashboard.SignIn(pages)})
 	if err != nil {
 		t.Fatal(err)

@@ -31,7 +31,7 @@ const conflictsAtMost = 5
 // changes nothing but the time of the evaluation.
 func (b *Book) Evaluate(ctx context.Context, e *Estate) (*Posture, error) {
 	report := Evaluate(e)
-	posture := &Posture{Evaluated: report.Time.UTC(), Rules: report.Tallies, Counts: []Count{}}
+	posture := &Posture{Evaluated: report.Time.UTC(), Rules: report.Tallies, Accounts: report.Accounts, Counts: []Count{}}
 	for try := 1; ; try++ {
 		have, err := b.all(ctx)
 		if err != nil {

@@ -1,6 +1,10 @@
 package finding
 
-import "time"
+import (
+	"maps"
+	"slices"
+	"time"
+)
 
 // Found is what a rule says is wrong with a subject.
 type Found struct {
@@ -19,12 +23,43 @@ type Tally struct {
 	NotSeen       int    `json:"not_seen"`
 }
 
+// AccountTally is how often the rules gave which verdict in an account.
+type AccountTally struct {
+	Account       string `json:"account"`
+	Name          string `json:"name,omitempty"`
+	Pass          int    `json:"pass"`
+	Fail          int    `json:"fail"`
+	NotApplicable int    `json:"not_applicable"`
+	NotSeen       int    `json:"not_seen"`
+	// Failing counts the failures by the severity of their rules.
+	Failing map[Severity]int `json:"failing,omitempty"`
+}
+
+func (t *AccountTally) add(rule *Rule, v Verdict) {
+	switch v {
+	case Pass:
+		t.Pass++
+	case NotApplicable:
+		t.NotApplicable++
+	case NotSeen:
+		t.NotSeen++
+	case Fail:
+		t.Fail++
+		if t.Failing == nil {
+			t.Failing = map[Severity]int{}
+		}
+		t.Failing[rule.Severity]++
+	}
+}
+
 // Report is what all rules say of an estate.
 type Report struct {
 	Time  time.Time
 	Found []Found
 	// Tallies are in the order of the catalogue.
 	Tallies []Tally
+	// Accounts are in the order of their ids.
+	Accounts []AccountTally
 
 	// blind are the ids of rules and subjects that were not seen; a subject stands for
 	// all that it holds.
@@ -43,8 +78,15 @@ func Evaluate(e *Estate) *Report {
 	for i := range e.Places {
 		r.places[[2]string{e.Places[i].Account, e.Places[i].Region}] = true
 	}
+	accounts := map[string]*AccountTally{}
 	Judge(e, func(rule *Rule, s Subject, o Outcome) {
 		t := &r.Tallies[at[rule]]
+		a := accounts[s.Account]
+		if a == nil {
+			a = &AccountTally{Account: s.Account, Name: s.AccountName}
+			accounts[s.Account] = a
+		}
+		a.add(rule, o.Verdict)
 		switch o.Verdict {
 		case Pass:
 			t.Pass++
@@ -58,6 +100,9 @@ func Evaluate(e *Estate) *Report {
 			r.blind[IDOf(rule.ID, s)] = true
 		}
 	})
+	for _, id := range slices.Sorted(maps.Keys(accounts)) {
+		r.Accounts = append(r.Accounts, *accounts[id])
+	}
 	return r
 }
 

@@ -68,6 +68,9 @@ type Posture struct {
 	// Evaluated is the time of the estate that was judged.
 	Evaluated time.Time `json:"evaluated"`
 	Rules     []Tally   `json:"rules"`
+	// Accounts are the verdicts by account, in the order of their ids; empty where an
+	// earlier version of Gatehouse saved the posture.
+	Accounts []AccountTally `json:"accounts,omitempty"`
 	// Counts are the findings by severity and state.
 	Counts []Count `json:"counts"`
 }

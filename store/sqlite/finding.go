@@ -29,7 +29,7 @@ func (s *Store) SaveFindings(ctx context.Context, edits []finding.Edit, posture 
 		if err := saveFindings(ctx, tx, edits); err != nil || posture == nil {
 			return err
 		}
-		body, err := json.Marshal(finding.Posture{Evaluated: posture.Evaluated, Rules: posture.Rules})
+		body, err := json.Marshal(finding.Posture{Evaluated: posture.Evaluated, Rules: posture.Rules, Accounts: posture.Accounts})
 		if err != nil {
 			return err
 		}

@@ -29,7 +29,9 @@ func findings(t *testing.T, place Place) {
 		t.Errorf("before the first evaluation the posture is %+v, %v", p, err)
 	}
 	e := findingEdit("aaaa", finding.High, finding.Open)
-	posture := &finding.Posture{Evaluated: start, Rules: []finding.Tally{{Rule: "route-open", Fail: 1, Pass: 2, NotApplicable: 3, NotSeen: 4}}}
+	posture := &finding.Posture{Evaluated: start, Rules: []finding.Tally{{Rule: "route-open", Fail: 1, Pass: 2, NotApplicable: 3, NotSeen: 4}}, Accounts: []finding.AccountTally{
+		{Account: "111122223333", Name: "shop", Pass: 2, Fail: 1, NotSeen: 4, Failing: map[finding.Severity]int{finding.High: 1}},
+	}}
 	if err := s.SaveFindings(t.Context(), []finding.Edit{e}, posture); err != nil {
 		t.Fatal(err)
 	}
