@@ -56,8 +56,12 @@ bench: ## Print the benchmarks beside the figures of peers
 	@scripts/bench
 
 .PHONY: integration
-integration: build ## Run against real components: moto, AWS CLI, boto3, Kafka, kcat, Chromium
+integration: build ## Run against real components: moto, AWS CLI, boto3, Kafka, kcat, Chromium, Kubernetes, Helm
 	@scripts/integration
+
+.PHONY: release
+release: ## Build what is released into dist/, the same bytes wherever it is built
+	@scripts/release
 
 .PHONY: check
 check: lint test ## What to run before a commit

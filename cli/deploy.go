@@ -14,8 +14,9 @@ import (
 )
 
 const deployLong = `Write Terraform or CloudFormation text for the roles, policies, functions and
-settings that Gatehouse and the APIs that it watches need. Nothing in AWS is
-changed: the text is there to be read, kept and applied.
+settings that Gatehouse and the APIs that it watches need, and the collector as
+manifests for Kubernetes. Nothing is changed: the text is there to be read, kept
+and applied.
 
 Every policy names what it allows; a * stands only where no name can be known,
 and a comment says why. 'deploy describe STACK' lists a stack's parameters.`
@@ -23,7 +24,7 @@ and a comment says why. 'deploy describe STACK' lists a stack's parameters.`
 func newDeploy(s *Streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "deploy",
-		Short: "Write Terraform or CloudFormation for roles, collectors and protected APIs",
+		Short: "Write Terraform, CloudFormation or Kubernetes text for roles, collectors and protected APIs",
 		Long:  deployLong,
 		Example: `  gatehouse deploy list
   gatehouse deploy describe collector-spoke
@@ -36,6 +37,7 @@ func newDeploy(s *Streams) *cobra.Command {
 		newDeployList(s), newDeployDescribe(s),
 		newDeployWrite(s, deploy.Terraform, "Write a stack as a folder of Terraform"),
 		newDeployWrite(s, deploy.CloudFormation, "Write a stack as a CloudFormation template"),
+		newDeployKubernetes(s),
 	)
 	return cmd
 }

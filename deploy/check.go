@@ -113,7 +113,7 @@ func checkOrigin(text string) error {
 // checkSink takes the address of a sink. One that holds a password is refused: it
 // would stand in the state of Terraform, the template and the function's settings.
 func checkSink(text string) error {
-	if err := pattern("the address of a sink", `[a-z0-9+]{2,16}:[\w!%&()*+./:;=?@~-]+`)(text); err != nil {
+	if err := pattern("the address of a sink", `[a-z0-9+]{2,16}:[\w!%&()*+,./:;=?@~-]+`)(text); err != nil {
 		return err
 	}
 	u, err := url.Parse(text)

@@ -28,6 +28,8 @@ type Stack struct {
 	Parameters []Parameter `json:"parameters"`
 
 	build func(in *input) (*model, error)
+	// write writes a stack that is no list of resources of AWS, in place of build.
+	write func(s *Stack, language Language, in *input) ([]File, error)
 }
 
 // Stacks returns all stacks, in the order in which they are usually deployed.
@@ -64,6 +66,10 @@ func (s *Stack) Render(language Language, given Values) (*Output, error) {
 	in, err := s.resolve(given)
 	if err != nil {
 		return nil, err
+	}
+	if s.write != nil {
+		files, err := s.write(s, language, in)
+		return &Output{Files: files}, err
 	}
 	m, err := s.build(in)
 	if err != nil {
@@ -113,6 +119,9 @@ func (o *Output) Write(dir string, replace bool) error {
 		return fmt.Errorf("making the folder: %w", err)
 	}
 	for _, f := range o.Files {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, f.Name)), 0o750); err != nil {
+			return fmt.Errorf("making the folder: %w", err)
+		}
 		if err := os.WriteFile(filepath.Join(dir, f.Name), f.Text, 0o600); err != nil {
 			return fmt.Errorf("writing the stack: %w", err)
 		}

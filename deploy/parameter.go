@@ -25,6 +25,8 @@ type Parameter struct {
 	// List says that it may be given several times.
 	List bool `json:"list"`
 
+	// whole says that a comma in a value of a list is part of it.
+	whole bool
 	check func(string) error
 }
 
@@ -141,7 +143,11 @@ func (s *Stack) resolve(given Values) (*input, error) {
 		case p.List:
 			var all []string
 			for _, text := range values {
-				for item := range strings.SplitSeq(text, ",") {
+				items := strings.SplitSeq(text, ",")
+				if p.whole {
+					items = slices.Values([]string{text})
+				}
+				for item := range items {
 					if item = strings.TrimSpace(item); item == "" {
 						return nil, fail(errors.New("an item of the list is empty"))
 					}

@@ -28,6 +28,14 @@ func (m *model) readme(s *Stack, language Language, in *input) []byte {
 	}
 	b.WriteString("\n## Written for\n\nNames are written out, so that each policy is exactly what was checked. To change\none, write the folder again:\n\n")
 	fmt.Fprintf(&b, "    gatehouse deploy %s %s --out DIR --params params.yaml\n\nwith this params.yaml:\n\n", language, s.Name)
+	b.WriteString(in.parameters(s))
+	return []byte(b.String())
+}
+
+// parameters writes the file of parameters that a stack was written from, indented
+// as code.
+func (in *input) parameters(s *Stack) string {
+	var b strings.Builder
 	for i := range s.Parameters {
 		p := &s.Parameters[i]
 		values := in.values[p.Name]
@@ -42,5 +50,5 @@ func (m *model) readme(s *Stack, language Language, in *input) []byte {
 			fmt.Fprintf(&b, "    %s: '%s'\n", p.Name, strings.ReplaceAll(values[0], "'", "''"))
 		}
 	}
-	return []byte(b.String())
+	return b.String()
 }

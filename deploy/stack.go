@@ -8,7 +8,7 @@ import (
 
 var stacks = []*Stack{
 	collectorHub, collectorSpoke, organization, collectorLambda, loggingStack, switcher,
-	protectedAPI, apiClient, apiInvoker, eksAccess,
+	protectedAPI, apiClient, apiInvoker, eksAccess, kubernetes,
 }
 
 // Parameters that several stacks have.
