@@ -333,9 +333,14 @@ func (a *Archive) write(g transaction.Group, events []transaction.Event) error {
 	return nil
 }
 
+// slack is how far before the start of the import its last events are placed, in
+// milliseconds: the machine's clock may be set back a little before the collector
+// looks at it to know where reading ends.
+const slack = 1000
+
 // place is where in time an event is read: its own time, but not after the start
 // of the import, where reading ends.
-func (a *Archive) place(at int64) int64 { return min(at, a.now-1) }
+func (a *Archive) place(at int64) int64 { return min(at, a.now-slack) }
 
 func (a *Archive) file(n int) string {
 	return filepath.Join(a.folder, strconv.Itoa(n))
