@@ -239,11 +239,15 @@ func (d *endpointData) configured(snap *estate.Snapshot) {
 }
 
 func (d *endpointData) fromAPI(a *estate.API) {
+	method := d.Method
+	if a.Type == transaction.WebSocket {
+		method = "" // its routes have keys alone; the endpoint names the kind of event
+	}
 	for i := range a.Stages {
 		if a.Stages[i].Name == d.Stage {
 			st := a.Stages[i]
 			for _, o := range st.Overrides {
-				if o.Path == d.Route && o.Method == d.Method {
+				if o.Path == d.Route && o.Method == method {
 					st.LoggingLevel, st.DataTrace = o.LoggingLevel, o.DataTrace
 				}
 			}
@@ -258,7 +262,7 @@ func (d *endpointData) fromAPI(a *estate.API) {
 		if rt.Path != d.Route {
 			continue
 		}
-		if rt.Method == d.Method {
+		if rt.Method == method {
 			d.Configured = rt
 		}
 		if rt.Method == "ANY" {
