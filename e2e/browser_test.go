@@ -56,7 +56,8 @@ func evaluate[T any](ctx context.Context, t *testing.T, script string) T {
 
 func visit(ctx context.Context, t *testing.T, width int64, url string) {
 	t.Helper()
-	if err := chromedp.Do(ctx, chromedp.EmulateViewport(width, 900), chromedp.Navigate(url), chromedp.WaitVisible("main")); err != nil {
+	// By its id too: "main" alone would also find the text in a word such as domain.
+	if err := chromedp.Do(ctx, chromedp.EmulateViewport(width, 900), chromedp.Navigate(url), chromedp.WaitVisible("main#main")); err != nil {
 		t.Fatalf("%s at %d px: %v", url, width, err)
 	}
 }
@@ -93,7 +94,10 @@ func TestBrowserDashboardOfTheDemo(t *testing.T) {
 	})
 	visit(ctx, t, 1280, base+"/inventory?q=orders")
 	detail := evaluate[string](ctx, t, `document.querySelector('tbody a[href*="/inventory/"]').getAttribute('href')`)
-	pages := map[string]string{"overview": "/", "inventory": "/inventory", "endpoint": detail, "estate": "/estate", "sources": "/sources"}
+	pages := map[string]string{
+		"overview": "/", "inventory": "/inventory", "endpoint": detail, "estate": "/estate", "sources": "/sources",
+		"tail": "/tail", "dead letters": "/deadletters", "posture": "/posture", "findings": "/findings", "policy lab": "/policies/lab?example=one-side",
+	}
 	for _, width := range []int64{1280, 390} {
 		for _, theme := range []string{"light", "dark"} {
 			for name, path := range pages {
