@@ -133,25 +133,19 @@ func (r *iamReader) role(ctx context.Context) {
 			return
 		}
 	}
-	names, err := all(ctx, func(ctx context.Context, token *string) ([]string, *string, error) {
+	r.inline(ctx, owner, func(ctx context.Context, token *string) ([]string, *string, error) {
 		out, err := r.client.ListRolePolicies(ctx, &iamapi.ListRolePoliciesInput{RoleName: name, Marker: token})
 		if err != nil {
 			return nil, nil, err
 		}
 		return out.PolicyNames, out.Marker, nil
-	})
-	if err != nil {
-		r.failed(iam.LayerIdentity, "the inline policies of "+owner, err)
-	}
-	for _, policy := range names {
-		title := "inline policy " + policy + " of " + owner
-		out, err := r.client.GetRolePolicy(ctx, &iamapi.GetRolePolicyInput{RoleName: name, PolicyName: aws.String(policy)})
+	}, func(ctx context.Context, policy *string) (*string, error) {
+		out, err := r.client.GetRolePolicy(ctx, &iamapi.GetRolePolicyInput{RoleName: name, PolicyName: policy})
 		if err != nil {
-			r.failed(iam.LayerIdentity, "the "+title, err)
-			continue
+			return nil, err
 		}
-		r.add(title, "", out.PolicyDocument)
-	}
+		return out.PolicyDocument, nil
+	})
 	r.managed(ctx, owner, func(ctx context.Context, token *string) ([]types.AttachedPolicy, *string, error) {
 		out, err := r.client.ListAttachedRolePolicies(ctx, &iamapi.ListAttachedRolePoliciesInput{RoleName: name, Marker: token})
 		if err != nil {
@@ -159,6 +153,24 @@ func (r *iamReader) role(ctx context.Context) {
 		}
 		return out.AttachedPolicies, out.Marker, nil
 	})
+}
+
+// inline reads the inline policies of an owner: the names that list gives, and the
+// document that get gives of each.
+func (r *iamReader) inline(ctx context.Context, owner string, list func(context.Context, *string) ([]string, *string, error), get func(context.Context, *string) (*string, error)) {
+	names, err := all(ctx, list)
+	if err != nil {
+		r.failed(iam.LayerIdentity, "the inline policies of "+owner, err)
+	}
+	for _, policy := range names {
+		title := "inline policy " + policy + " of " + owner
+		document, err := get(ctx, aws.String(policy))
+		if err != nil {
+			r.failed(iam.LayerIdentity, "the "+title, err)
+			continue
+		}
+		r.add(title, "", document)
+	}
 }
 
 func (r *iamReader) trust(document *string) {
@@ -195,25 +207,19 @@ func (r *iamReader) user(ctx context.Context) {
 			return
 		}
 	}
-	names, err := all(ctx, func(ctx context.Context, token *string) ([]string, *string, error) {
+	r.inline(ctx, owner, func(ctx context.Context, token *string) ([]string, *string, error) {
 		out, err := r.client.ListUserPolicies(ctx, &iamapi.ListUserPoliciesInput{UserName: name, Marker: token})
 		if err != nil {
 			return nil, nil, err
 		}
 		return out.PolicyNames, out.Marker, nil
-	})
-	if err != nil {
-		r.failed(iam.LayerIdentity, "the inline policies of "+owner, err)
-	}
-	for _, policy := range names {
-		title := "inline policy " + policy + " of " + owner
-		out, err := r.client.GetUserPolicy(ctx, &iamapi.GetUserPolicyInput{UserName: name, PolicyName: aws.String(policy)})
+	}, func(ctx context.Context, policy *string) (*string, error) {
+		out, err := r.client.GetUserPolicy(ctx, &iamapi.GetUserPolicyInput{UserName: name, PolicyName: policy})
 		if err != nil {
-			r.failed(iam.LayerIdentity, "the "+title, err)
-			continue
+			return nil, err
 		}
-		r.add(title, "", out.PolicyDocument)
-	}
+		return out.PolicyDocument, nil
+	})
 	r.managed(ctx, owner, func(ctx context.Context, token *string) ([]types.AttachedPolicy, *string, error) {
 		out, err := r.client.ListAttachedUserPolicies(ctx, &iamapi.ListAttachedUserPoliciesInput{UserName: name, Marker: token})
 		if err != nil {
@@ -238,25 +244,19 @@ func (r *iamReader) user(ctx context.Context) {
 
 func (r *iamReader) group(ctx context.Context, group string) {
 	name, owner := aws.String(group), "group "+group
-	names, err := all(ctx, func(ctx context.Context, token *string) ([]string, *string, error) {
+	r.inline(ctx, owner, func(ctx context.Context, token *string) ([]string, *string, error) {
 		out, err := r.client.ListGroupPolicies(ctx, &iamapi.ListGroupPoliciesInput{GroupName: name, Marker: token})
 		if err != nil {
 			return nil, nil, err
 		}
 		return out.PolicyNames, out.Marker, nil
-	})
-	if err != nil {
-		r.failed(iam.LayerIdentity, "the inline policies of "+owner, err)
-	}
-	for _, policy := range names {
-		title := "inline policy " + policy + " of " + owner
-		out, err := r.client.GetGroupPolicy(ctx, &iamapi.GetGroupPolicyInput{GroupName: name, PolicyName: aws.String(policy)})
+	}, func(ctx context.Context, policy *string) (*string, error) {
+		out, err := r.client.GetGroupPolicy(ctx, &iamapi.GetGroupPolicyInput{GroupName: name, PolicyName: policy})
 		if err != nil {
-			r.failed(iam.LayerIdentity, "the "+title, err)
-			continue
+			return nil, err
 		}
-		r.add(title, "", out.PolicyDocument)
-	}
+		return out.PolicyDocument, nil
+	})
 	r.managed(ctx, owner, func(ctx context.Context, token *string) ([]types.AttachedPolicy, *string, error) {
 		out, err := r.client.ListAttachedGroupPolicies(ctx, &iamapi.ListAttachedGroupPoliciesInput{GroupName: name, Marker: token})
 		if err != nil {
