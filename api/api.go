@@ -45,6 +45,14 @@ type Options struct {
 	DeadLetters DeadLetters
 	// Findings are what the rules found in the estate; nil: no such paths.
 	Findings Findings
+	// Logging switches the logging of stages; nil: no such paths.
+	Logging Logging
+	// History is what changed in the estate; nil: no such path.
+	History estate.History
+	// Audit is who changed what; nil: no such paths.
+	Audit Audit
+	// Identity is the guard before this API; nil: no paths about people.
+	Identity Identity
 	// Metrics answers /metrics; nil: 404.
 	Metrics http.Handler
 	Clock   func() time.Time // nil: time.Now
@@ -111,7 +119,9 @@ func New(o Options) http.Handler {
 
 // isStream reports whether the path answers a stream, which must be neither
 // gathered for an ETag nor held back by a compressor.
-func isStream(path string) bool { return path == eventsPath || path == tailPath }
+func isStream(path string) bool {
+	return path == eventsPath || path == tailPath || path == auditCSVPath || path == auditNDJSONPath
+}
 
 func config(version string) huma.Config {
 	c := huma.DefaultConfig("Gatehouse", version)
@@ -123,7 +133,7 @@ func config(version string) huma.Config {
 	c.RejectUnknownQueryParameters = true
 	c.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
-		"token":   {Type: "http", Scheme: "bearer", Description: "The admin token that Gatehouse prints at start."},
+		"token":   {Type: "http", Scheme: "bearer", Description: "The token of gatehouse login, or the admin token."},
 		"session": {Type: "apiKey", In: "cookie", Name: "gatehouse_session", Description: "A browser's sign-in; the name ends in the port."},
 	}
 	c.Security = []map[string][]string{{"token": {}}, {"session": {}}}
@@ -139,7 +149,7 @@ func schemaName(t reflect.Type, hint string) string {
 	name := huma.DefaultSchemaNamer(t, hint)
 	path := t.PkgPath()
 	switch pkg := path[strings.LastIndexByte(path, '/')+1:]; pkg {
-	case "estate", "transaction", "collect", "iam", "deadletter", "finding":
+	case "estate", "transaction", "collect", "iam", "deadletter", "finding", "logging", "audit":
 		return strings.ToUpper(pkg[:1]) + pkg[1:] + name
 	default:
 		return name
@@ -170,6 +180,9 @@ func (s *server) register(a huma.API) {
 	s.registerPolicy(a)
 	s.registerDeadLetters(a)
 	s.registerFindings(a)
+	s.registerIdentity(a)
+	s.registerAudit(a)
+	s.registerLogging(a)
 }
 
 // operation describes a read.

@@ -2,8 +2,12 @@ package api
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -65,6 +69,49 @@ func (s *server) registerEstate(a huma.API) {
 				}
 			}), nil
 		})
+	s.registerEstateChanges(a, tag)
+}
+
+func (s *server) registerEstateChanges(a huma.API, tag string) {
+	if s.History == nil {
+		return
+	}
+	op := operation("list-estate-changes", "/api/v1/estate/changes", tag, "What appeared, changed and went from one discovery to the next, the newest first")
+	op.Description = "A change has the time of the discovery that noticed it. What could not be read is not told as gone."
+	op.Errors = []int{http.StatusNotFound, http.StatusUnprocessableEntity}
+	huma.Register(a, op, func(ctx context.Context, in *struct {
+		Account string    `query:"account"`
+		Region  string    `query:"region"`
+		API     string    `query:"api" doc:"The API's id."`
+		Type    string    `query:"type" doc:"The kind of thing: stage, route, log-group, …"`
+		Kind    string    `query:"kind" enum:"appeared,changed,went"`
+		Since   time.Time `query:"since" doc:"From this time on, RFC 3339."`
+		Until   time.Time `query:"until" doc:"Before this time, RFC 3339."`
+		Limit   int       `query:"limit" minimum:"1" maximum:"1000" default:"100"`
+		Cursor  string    `query:"cursor" maxLength:"100" doc:"The next of the page before."`
+	},
+	) (*struct{ Body estate.HistoryPage }, error) {
+		if in.Type != "" && !slices.Contains(estate.SubjectTypes(), estate.SubjectType(in.Type)) {
+			return nil, huma.Error422UnprocessableEntity(fmt.Sprintf("type %q is none of %v", in.Type, estate.SubjectTypes()))
+		}
+		page, err := s.History.EstateHistory(ctx, estate.HistoryQuery{
+			Account: in.Account, Region: in.Region, API: in.API, Type: estate.SubjectType(in.Type), Kind: estate.ChangeKind(in.Kind),
+			Since: in.Since, Until: in.Until, Limit: in.Limit, Cursor: in.Cursor,
+		})
+		var notKept interface{ Mend() string }
+		switch {
+		case errors.Is(err, estate.ErrInvalidQuery):
+			return nil, huma.Error422UnprocessableEntity(err.Error())
+		case errors.As(err, &notKept):
+			return nil, huma.Error404NotFound(err.Error() + ": " + notKept.Mend())
+		case err != nil:
+			return nil, s.unavailable(ctx, "the history of the estate", err)
+		}
+		if page.Changes == nil {
+			page.Changes = []estate.Change{}
+		}
+		return &struct{ Body estate.HistoryPage }{page}, nil
+	})
 }
 
 // found returns the last discovery, or the 404 that says there was none.

@@ -83,12 +83,18 @@ func (*runtime) Demo(ctx context.Context, o cli.DemoOptions) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.close()) }()
-	handler, _, err := p.face(identity.Viewer, "Demo: a simulated organization. Nothing here is real.")
+	personas := demo.People()
+	handler, guard, err := p.face(ctx, identity.Viewer, personas, "Demo: a simulated organization. Nothing here is real.")
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(o.Out, "dashboard: http://%s/\n", l.Addr())
 	fmt.Fprintf(o.Err, "A simulated organization of four accounts is being called %g times a second.\nNothing leaves this machine. Stop with Ctrl-C.\n", o.Rate)
+	fmt.Fprintf(o.Err, "Anyone may look. To change things, sign in at %s\n", guard.AdminLink(l.Addr().String()))
+	fmt.Fprintln(o.Err, "Or play one of these, each in a browser profile of its own:")
+	for _, who := range personas {
+		fmt.Fprintf(o.Err, "  %-9s %-12s %s\n", who.Role, who.Name, guard.PersonLink(l.Addr().String(), who))
+	}
 
 	if o.For > 0 {
 		var stop context.CancelFunc
@@ -109,10 +115,15 @@ func (*runtime) Demo(ctx context.Context, o cli.DemoOptions) (err error) {
 		defer close(shown)
 		return runAll(ctx, []service{p.collecting()}, []service{
 			{"discovering the estate", p.estate.run},
+			p.switching(),
+			p.watching(),
+			guarding(guard),
 			{"serving", (&server{l, handler, p.log}).run},
 		})
 	}}
-	err = runAll(ctx, []service{calling}, []service{showing})
+	err = p.recorded(ctx, "demo", nil, func(ctx context.Context) error {
+		return runAll(ctx, []service{calling}, []service{showing})
+	})
 	return errors.Join(err, p.summarize(o, traffic))
 }
 
@@ -153,6 +164,7 @@ func demoConfig(o cli.DemoOptions) (_ *config.Config, cleanup func() error, err 
 	c.LogLevel = o.LogLevel
 	c.Accounts.Organization = true
 	c.Accounts.RoleName = demo.CollectorRole
+	c.LoggingRoleName = demo.SwitcherRole
 	c.Accounts.ExternalID = demo.ExternalID
 	c.Accounts.Regions = demo.Regions
 	c.PollInterval = time.Second
@@ -188,7 +200,7 @@ func demoBase(w *demo.World, endpoint string) *aws.Config {
 // usual port, and any other if that is taken.
 func demoListen(ctx context.Context, addr string) (net.Listener, error) {
 	if addr != "" {
-		if err := identity.CheckListen(addr, false); err != nil {
+		if err := identity.CheckListen(addr, identity.Listening{}); err != nil {
 			return nil, err
 		}
 		return listen(ctx, addr)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -23,6 +24,7 @@ type estateKeeper struct {
 	// judge has the rules look at what was discovered and saved; may be nil.
 	judge func(context.Context, *estate.Snapshot)
 
+	one   sync.Mutex // held by a discovery, so that what is known last was found last
 	known atomic.Pointer[knownEstate]
 	said  map[string]bool // problems that were logged; of run alone
 }
@@ -83,6 +85,8 @@ func (k *estateKeeper) snapshot(context.Context) (*estate.Snapshot, error) {
 
 // discover finds the estate once and saves it.
 func (k *estateKeeper) discover(ctx context.Context, progress func(estate.Progress)) (*estate.Snapshot, error) {
+	k.one.Lock()
+	defer k.one.Unlock()
 	s, err := k.discoverer.Discover(ctx, progress)
 	if err != nil {
 		return s, err

@@ -30,5 +30,5 @@ func Main(args []string, in io.Reader, out, errw io.Writer) int {
 		<-signals
 		os.Exit(130)
 	}()
-	return cli.Run(ctx, &runtime{}, cli.Streams{In: in, Out: out, Err: errw}, args)
+	return cli.Run(asOperator(ctx), &runtime{}, cli.Streams{In: in, Out: out, Err: errw}, args)
 }

@@ -14,12 +14,15 @@ import (
 
 	"github.com/gatehouse-project/gatehouse/account"
 	"github.com/gatehouse-project/gatehouse/archive"
+	"github.com/gatehouse-project/gatehouse/audit"
 	"github.com/gatehouse-project/gatehouse/collect"
 	"github.com/gatehouse-project/gatehouse/config"
 	"github.com/gatehouse-project/gatehouse/deadletter"
 	"github.com/gatehouse-project/gatehouse/estate"
 	"github.com/gatehouse-project/gatehouse/finding"
+	"github.com/gatehouse-project/gatehouse/identity"
 	"github.com/gatehouse-project/gatehouse/inventory"
+	"github.com/gatehouse-project/gatehouse/logging"
 	"github.com/gatehouse-project/gatehouse/spool"
 	"github.com/gatehouse-project/gatehouse/store"
 	"github.com/gatehouse-project/gatehouse/tail"
@@ -50,17 +53,24 @@ type product struct {
 	log       *slog.Logger
 	registry  *prometheus.Registry
 	store     store.Store
+	audit     *audit.Watch
 	accounts  *account.Accounts
 	estate    *estateKeeper
 	letters   *deadletter.Keeper
 	findings  *finding.Book        // nil if headless
+	desk      *logging.Desk        // nil if headless or offline, or without a journal
 	inventory *inventory.Inventory // nil without analyze
 	collector *collect.Collector   // nil without collect
 	tail      *tail.Hub            // nil without collect, or headless
 	spool     *spool.Spool         // nil where nothing is pushed
 	passes    bool                 // it collects in passes, as a Lambda function does
 	files     *archive.Archive     // nil unless files are imported
-	cleanup   []func() error       // run by close, last first
+	// people and sessions are the directory and the sessions; nil without a dashboard.
+	// onDisabled takes back what was lent to somebody who is kept out.
+	people     *identity.Roster
+	sessions   identity.Store
+	onDisabled []func(context.Context, identity.Entry) error
+	cleanup    []func() error // run by close, last first
 }
 
 // newProduct puts the parts together. What was built before a part that fails
@@ -81,6 +91,9 @@ func newProduct(ctx context.Context, c *config.Config, o options) (_ *product, e
 		return nil, err
 	}
 	p.cleanup = append(p.cleanup, p.store.Close)
+	if p.audit, err = audit.NewWatch(audit.WatchOptions{Reader: p.store, Logger: p.log, Metrics: p.registry}); err != nil {
+		return nil, err
+	}
 	if p.letters, err = newKeeper(c, p.store, deadletter.Options{Logger: p.log, Metrics: p.registry}); err != nil {
 		return nil, err
 	}
@@ -97,6 +110,11 @@ func newProduct(ctx context.Context, c *config.Config, o options) (_ *product, e
 	if !o.headless {
 		p.findings = finding.NewBook(p.store, nil)
 		p.estate.judge = p.judge
+	}
+	if !o.headless && !o.offline {
+		if p.desk, err = p.newDesk(ctx, o); err != nil {
+			return nil, err
+		}
 	}
 	if o.analyze {
 		p.inventory = inventory.New(inventory.Options{Registerer: p.registry, Logger: p.log, APIName: p.estate.apiName})

@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -37,7 +36,7 @@ func (*runtime) Collect(ctx context.Context, c *config.Config, o cli.CollectOpti
 	if o.Once {
 		return p.collectOnce(ctx, o)
 	}
-	last := []service{{"discovering the estate", p.estate.run}}
+	last := []service{{"discovering the estate", p.estate.run}, p.watching()}
 	if c.Listen != "" {
 		l, err := listen(ctx, c.Listen)
 		if err != nil {
@@ -49,7 +48,9 @@ func (*runtime) Collect(ctx context.Context, c *config.Config, o cli.CollectOpti
 	if err != nil {
 		return err
 	}
-	return runAll(ctx, append(taking, p.collecting()), last)
+	return p.recorded(ctx, "collect", nil, func(ctx context.Context) error {
+		return runAll(ctx, append(taking, p.collecting()), last)
+	})
 }
 
 // collectOnce discovers the estate and reads what was asked for. An estate that
@@ -74,7 +75,7 @@ func (*runtime) Serve(ctx context.Context, c *config.Config, o cli.ServeOptions)
 	}
 	web := slices.Contains(o.Roles, "web")
 	if web {
-		if err := identity.CheckListen(addr, false); err != nil {
+		if err := identity.CheckListen(addr, listening(c)); err != nil {
 			return err
 		}
 	}
@@ -96,7 +97,7 @@ func (*runtime) Serve(ctx context.Context, c *config.Config, o cli.ServeOptions)
 		first = append(taking, p.collecting())
 	}
 	if web {
-		handler, guard, err := p.face(identity.None, "")
+		handler, guard, err := p.face(ctx, identity.None, nil, "")
 		if err != nil {
 			return err
 		}
@@ -104,10 +105,14 @@ func (*runtime) Serve(ctx context.Context, c *config.Config, o cli.ServeOptions)
 		if err != nil {
 			return err
 		}
-		last = append(last, service{"serving", (&server{l, handler, p.log}).run})
-		fmt.Fprintf(o.Err, "gatehouse: sign in at %s\n", guard.AdminLink(l.Addr().String()))
+		if l, err = secured(l, c); err != nil {
+			return err
+		}
+		last = append(last, p.switching(), guarding(guard), service{"serving", (&server{l, handler, p.log}).run})
+		greet(o.Err, c, guard, l.Addr())
 	}
-	return runAll(ctx, first, last)
+	last = append(last, p.watching())
+	return p.recorded(ctx, "serve", o.Roles, func(ctx context.Context) error { return runAll(ctx, first, last) })
 }
 
 // Discover finds the estate and keeps it in the store. Full reads every detail

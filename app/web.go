@@ -66,41 +66,50 @@ func (s *server) run(ctx context.Context) error {
 }
 
 // public are the paths that need no sign-in: probes and scrapers come by
-// address and hold no session.
-var public = []string{"/healthz", "/readyz", "/metrics", "/assets/"}
+// address and hold no session, and what comes from Slack carries Slack's signature.
+var public = []string{"/healthz", "/readyz", "/metrics", "/assets/", "/slack/"}
 
 // face is the dashboard and HTTP API behind a guard.
-func (p *product) face(anonymous identity.Role, notice string) (http.Handler, *identity.Guard, error) {
+func (p *product) face(ctx context.Context, anonymous identity.Role, personas []identity.Person, notice string) (http.Handler, *identity.Guard, error) {
 	d := dashboard.Options{
 		Inventory: p.store, Health: p.health(), Estate: p.estate.snapshot, Tail: p.tail, DeadLetters: p.letters,
-		History: p.store, Version: version, Notice: notice, Logger: p.log,
+		History: p.store, Audit: p.audit, Version: version, Notice: notice, Logger: p.log,
 	}
 	if p.findings != nil {
 		d.Findings = p.findings
 	}
-	guard, err := identity.New(identity.Options{
-		Anonymous: anonymous, Public: public, SignIn: dashboard.SignIn(d), Logger: p.log,
-	})
+	if p.desk != nil {
+		d.Logging = p.desk
+	}
+	guard, err := p.newGuard(ctx, anonymous, personas, d)
 	if err != nil {
 		return nil, nil, err
 	}
+	d.Identity = guard
 	mux := http.NewServeMux()
-	apiHandler := p.apiHandler()
+	apiHandler := p.apiHandler(guard)
 	for _, path := range []string{"/api/", "/healthz", "/readyz", "/metrics"} {
 		mux.Handle(path, apiHandler)
 	}
 	mux.Handle("/", dashboard.New(d))
-	return guard.Handler(mux), guard, nil
+	return guard.Handler(acting(mux)), guard, nil
 }
 
-func (p *product) apiHandler() http.Handler {
+// apiHandler is the HTTP API; without a guard it has nothing of people.
+func (p *product) apiHandler(guard *identity.Guard) http.Handler {
 	o := api.Options{
-		Inventory: p.store, Health: p.health(), Estate: p.estate.snapshot, Tail: p.tail, DeadLetters: p.letters,
+		Inventory: p.store, Health: p.health(), Estate: p.estate.snapshot, Tail: p.tail, DeadLetters: p.letters, History: p.store, Audit: p.audit,
 		Metrics: promhttp.HandlerFor(p.registry, promhttp.HandlerOpts{}),
 		Version: version, Logger: p.log,
 	}
 	if p.findings != nil {
 		o.Findings = p.findings
+	}
+	if p.desk != nil {
+		o.Logging = p.desk
+	}
+	if guard != nil {
+		o.Identity = guard
 	}
 	return api.New(o)
 }
@@ -108,7 +117,7 @@ func (p *product) apiHandler() http.Handler {
 // probes is what a headless collector serves: no data, only whether it is well.
 func (p *product) probes() http.Handler {
 	mux := http.NewServeMux()
-	h := p.apiHandler()
+	h := p.apiHandler(nil)
 	for _, path := range []string{"/healthz", "/readyz", "/metrics"} {
 		mux.Handle(path, h)
 	}

@@ -250,6 +250,21 @@ func (a *Account) Session(role, sessionName string, duration time.Duration) Cred
 	return a.sim.issue(a, r, sessionName, duration).credentials()
 }
 
+// SAMLSession returns temporary credentials of a role for a user for whom a SAML
+// provider has vouched, as IAM Identity Center hands them out: the session is named
+// after the user and keeps saml:sub. It panics if the role does not exist.
+func (a *Account) SAMLSession(role, user string, duration time.Duration) Credentials {
+	r := a.role(role)
+	if r == nil {
+		panic("awssim: account " + a.id + " has no role " + role)
+	}
+	c := a.sim.newSession(a, r, user, duration)
+	who := samlSubject{subject: user, kind: "persistent", qualifier: "awssim"}
+	c.Keys = who.keys()
+	a.sim.addKey(c)
+	return c.credentials()
+}
+
 // SetSession registers temporary credentials of a role that were made elsewhere,
 // limited by session policies. It panics if the role does not exist, for that is
 // a mistake in the world's set-up.

@@ -274,7 +274,7 @@ func (x *exchange) assume() (*assumeInput, *Credential, error) {
 	}
 	c := x.sim.newSession(x.sim.Account(in.account), role, in.session, in.duration)
 	c.Chained, c.Policies, c.session, c.SourceIdentity, c.Provider = chained, in.policies, in.compiled, in.source, in.provider
-	c.Tags, c.Transitive = in.tags, in.transitive
+	c.Tags, c.Transitive, c.Keys = in.tags, in.transitive, in.saml.keys()
 	x.sim.addKey(c)
 	return in, c, nil
 }

@@ -91,6 +91,9 @@ type Credential struct {
 	SourceIdentity string
 	// Provider is the ARN of the identity provider that vouched, if one did.
 	Provider string
+	// Keys are condition keys that the session brings to each of its calls: saml:sub,
+	// saml:sub_type and saml:namequalifier of one that SAML began.
+	Keys iam.Context
 
 	session []iam.Attached // Policies, compiled
 }

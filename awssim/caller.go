@@ -1,6 +1,7 @@
 package awssim
 
 import (
+	"maps"
 	"strings"
 	"time"
 
@@ -68,5 +69,6 @@ func (s *Sim) principalKeys(cred *Credential, tags map[string]string) iam.Contex
 	if cred.Provider != "" {
 		c["aws:FederatedProvider"] = []string{cred.Provider}
 	}
+	maps.Copy(c, cred.Keys)
 	return c
 }

@@ -54,11 +54,16 @@ func (x *exchange) fail(err error) {
 	var body []byte
 	switch x.svc.wire {
 	case wireQuery:
-		h.Set("Content-Type", "text/xml")
 		kind := "Sender"
 		if status >= 500 {
 			kind = "Receiver"
 		}
+		if x.wantsJSON() {
+			h.Set("Content-Type", "application/json")
+			body, err = json.Marshal(item{"Error": item{"Type": kind, "Code": e.Code, "Message": e.Message}, "RequestId": x.requestID})
+			break
+		}
+		h.Set("Content-Type", "text/xml")
 		body, err = xml.Marshal(struct {
 			XMLName xml.Name
 			Type    string `xml:"Error>Type"`
@@ -158,6 +163,8 @@ func (x *exchange) throttling() *Error {
 		return &Error{Code: "Throttling", Message: "Rate exceeded"}
 	case x.svc.name == serviceOrganizations:
 		return &Error{Code: "TooManyRequestsException", Message: "AWS Organizations can't complete your request because it was throttled. Try again later."}
+	case x.svc.name == serviceEKS:
+		return &Error{Status: http.StatusTooManyRequests, Code: "ThrottlingException", Message: "Rate exceeded", RetryAfter: 1}
 	case x.svc.wire == wireRESTJSON:
 		return &Error{Status: http.StatusTooManyRequests, Code: "TooManyRequestsException", Message: "Too Many Requests", RetryAfter: 1}
 	}

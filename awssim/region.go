@@ -17,6 +17,8 @@ type Region struct {
 	// policies are the resource policies of CloudWatch Logs.
 	policies []Object
 	clusters []*cluster
+	// clusterDelays are how long EKS takes.
+	clusterDelays ClusterDelays
 }
 
 // The statuses that decide: of a region, and of an account.

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/gatehouse-project/gatehouse/iam"
 )
 
 // SAMLProvider is a SAML identity provider that an account trusts.
@@ -99,6 +101,14 @@ func readMetadata(text string) (*samlProvider, error) {
 
 // samlSubject is what a response says of who signed in.
 type samlSubject struct{ subject, kind, issuer, audience, qualifier string }
+
+// keys are the condition keys that a session keeps of it.
+func (s *samlSubject) keys() iam.Context {
+	if s.subject == "" {
+		return nil
+	}
+	return iam.Context{"saml:sub": {s.subject}, "saml:sub_type": {s.kind}, "saml:namequalifier": {s.qualifier}}
+}
 
 // prepareSAML reads the input and verifies the response.
 func prepareSAML(x *exchange) error {

@@ -3,6 +3,7 @@ package awssim_test
 import (
 	"encoding/base64"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -55,9 +56,40 @@ func TestAssumeRoleWithSAML(t *testing.T) {
 			t.Errorf("%s: the answer is %q %q %q %q", name, *out.Subject, *out.SubjectType, *out.Issuer, *out.AssumedRoleUser.Arn)
 		}
 		c := out.Credentials
+		if caller, ok := w.sim.Caller(*c.AccessKeyId); !ok || !slices.Equal(caller.Context["saml:sub"], []string{"alice & böb"}) {
+			t.Errorf("%s: the session keeps %v", name, caller.Context)
+		}
 		must[*sts.GetCallerIdentityOutput](t)(sts.NewFromConfig(w.config(awssim.Credentials{
 			AccessKeyID: *c.AccessKeyId, SecretAccessKey: *c.SecretAccessKey, SessionToken: *c.SessionToken,
 		})).GetCallerIdentity(ctx(t), nil))
+	}
+}
+
+// People whom IAM Identity Center knows take a role under their own name alone.
+func TestSessionsOfSAMLKeepTheirSubject(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, awssim.Options{})
+	a := w.sim.Account(orders)
+	sso := awssim.Role{Name: "AWSReservedSSO_Dev_0123456789abcdef", Path: "/aws-reserved/sso.amazonaws.com/eu-west-1/", Allow: []string{"sts:AssumeRole"}}
+	a.AddRole(sso)
+	lent := a.AddRole(awssim.Role{Name: "Lent", TrustPolicy: `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"*"},"Action":"sts:AssumeRole",
+		"Condition":{"StringEqualsIgnoreCase":{"sts:RoleSessionName":"${SAML:sub}"},
+		"ArnLike":{"aws:PrincipalArn":"arn:aws:iam::222222222222:role/aws-reserved/sso.amazonaws.com/*/AWSReservedSSO_*"}}}]}`})
+	for name, c := range map[string]struct {
+		key     awssim.Credentials
+		session string
+		allow   bool
+	}{
+		"under her own name":     {a.SAMLSession(sso.Name, "alice@example.com", time.Hour), "alice@example.com", true},
+		"in another case":        {a.SAMLSession(sso.Name, "alice@example.com", time.Hour), "Alice@Example.com", true},
+		"under another's name":   {a.SAMLSession(sso.Name, "bob@example.com", time.Hour), "alice@example.com", false},
+		"from no SAML at all":    {a.Session(sso.Name, "alice@example.com", time.Hour), "alice@example.com", false},
+		"named like the unknown": {a.Session(sso.Name, "alice@example.com", time.Hour), "${SAML:sub}", false},
+	} {
+		_, err := sts.NewFromConfig(w.config(c.key)).AssumeRole(ctx(t), &sts.AssumeRoleInput{RoleArn: &lent, RoleSessionName: &c.session})
+		if c.allow != (err == nil) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

@@ -71,12 +71,24 @@ func (x *exchange) answerXML(name string, result any) error {
 
 func getCallerIdentity(x *exchange) error {
 	p := x.cred.Principal
+	if x.wantsJSON() {
+		return x.answerJSON(item{"GetCallerIdentityResponse": item{
+			"GetCallerIdentityResult": item{"Account": p.Account, "Arn": p.ARN, "UserId": p.ID},
+			"ResponseMetadata":        item{"RequestId": x.requestID},
+		}})
+	}
 	return x.answerXML("GetCallerIdentity", struct {
 		XMLName xml.Name `xml:"GetCallerIdentityResult"`
 		Arn     string
 		UserId  string //nolint:revive // AWS's name on the wire
 		Account string
 	}{Arn: p.ARN, UserId: p.ID, Account: p.Account})
+}
+
+// wantsJSON reports whether STS is asked for JSON in the place of XML, as the
+// authenticator of EKS asks.
+func (x *exchange) wantsJSON() bool {
+	return x.svc.name == serviceSTS && x.r.Header.Get("Accept") == "application/json"
 }
 
 // validSessionName reports whether s is [\w+=,.@-]{2,64}.

@@ -2,6 +2,7 @@ package awssim_test
 
 import (
 	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -247,5 +248,37 @@ func TestUnsignedAndUnknown(t *testing.T) {
 				t.Errorf("answer is %d %s %v, want %d with %s", status, body, header, test.status, test.want)
 			}
 		})
+	}
+}
+
+// The authenticator of EKS asks for JSON.
+func TestGetCallerIdentityAsJSON(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, awssim.Options{})
+	key := w.sim.Account(orders).AddAccessKey("admin")
+	ask := func(key awssim.Credentials) (status int, body string) {
+		r, err := http.NewRequestWithContext(ctx(t), http.MethodGet, w.url+"/?Action=GetCallerIdentity&Version=2011-06-15", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sign(t, r, key, "sts", region)
+		r.Header.Set("Accept", "application/json")
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer closeBody(t, answer.Body)
+		text, err := io.ReadAll(answer.Body)
+		if err != nil || answer.Header.Get("Content-Type") != "application/json" {
+			t.Errorf("%v %v", answer.Header, err)
+		}
+		return answer.StatusCode, string(text)
+	}
+	if status, body := ask(key); status != http.StatusOK || !strings.Contains(body, `"GetCallerIdentityResult":{"Account":"222222222222","Arn":"arn:aws:iam::222222222222:user/admin"`) {
+		t.Errorf("%d %s", status, body)
+	}
+	key.SecretAccessKey += "x"
+	if status, body := ask(key); status != http.StatusForbidden || !strings.Contains(body, `{"Error":{"Code":"SignatureDoesNotMatch"`) {
+		t.Errorf("with a wrong key: %d %s", status, body)
 	}
 }

@@ -117,9 +117,12 @@ func newRoot(rt Runtime, s *Streams) *cobra.Command {
 		newInvoke(rt, s),
 		newGateway(rt, s),
 		newDeploy(s),
+		newAudit(rt, s),
 		newDoctor(rt, s),
 		newFinding(rt, s),
 		newLambda(rt, s),
+		newLogin(s),
+		newLogout(s),
 		newVersion(rt, s),
 	)
 	return root

@@ -370,9 +370,13 @@ func newLoggingHistory(rt loggingRuntime, s *Streams) *cobra.Command {
 		for i := range entries {
 			e := &entries[i]
 			setting := settingOf(&logging.Change{Key: e.Key})
+			change := logging.Describe(e.Key.Kind, e.From) + " → " + logging.Describe(e.Key.Kind, e.To)
+			if e.Summary != nil {
+				change = fmt.Sprintf("%d planned, %d done, %d failed", e.Summary.Planned, e.Summary.Done, e.Summary.Failed)
+			}
 			rows[i] = []string{
-				utc(e.At), e.Who, e.Command, e.Key.Account, orDash(e.Key.Region), orDash(e.Key.Subject), setting,
-				string(e.Outcome), logging.Describe(e.Key.Kind, e.From) + " → " + logging.Describe(e.Key.Kind, e.To),
+				utc(e.At), e.Who, e.Command, orDash(e.Key.Account), orDash(e.Key.Region), orDash(e.Key.Subject), setting,
+				string(e.Outcome), change,
 			}
 		}
 		return printTable(s.Out, []string{"TIME (UTC)", "WHO", "COMMAND", "ACCOUNT", "REGION", "OF", "SETTING", "OUTCOME", "CHANGE"}, rows)

@@ -20,6 +20,7 @@ type Runtime interface {
 	doctorRuntime
 	findingRuntime
 	loggingRuntime
+	auditRuntime
 
 	// Version is the version of this build.
 	Version() string
@@ -46,9 +47,11 @@ type CollectOptions struct {
 // ServeOptions are what serve's flags say beside settings.
 type ServeOptions struct {
 	Roles []string
-	Since time.Time
-	Out   io.Writer
-	Err   io.Writer
+	// RolesGiven says that somebody chose the roles.
+	RolesGiven bool
+	Since      time.Time
+	Out        io.Writer
+	Err        io.Writer
 }
 
 // DemoOptions are the demo's flags.

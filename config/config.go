@@ -55,6 +55,9 @@ type Config struct {
 	// LoggingHTTPGroupExists it is not made.
 	LoggingHTTPGroup       string
 	LoggingHTTPGroupExists bool
+	// LoggingRoleName is the role that switches logging from the dashboard, in each
+	// account; empty: the role that reads.
+	LoggingRoleName string
 	// LoggingOff are the types of API that the variables of the Cequence integration
 	// switch off: what its script for disabling puts back. Empty: nothing is said.
 	LoggingOff []string
@@ -106,6 +109,12 @@ type Config struct {
 	// Ingest is what is pushed: docs/ways-in.md.
 	Ingest Ingest
 
+	// Identity is who may use the dashboard and the HTTP API: docs/identity.md.
+	Identity Identity
+
+	// Notify is who is told of what, and how: docs/notices.md.
+	Notify Notify
+
 	// Notices are lines about settings that were accepted and have nothing to
 	// do here, or do something else than where they come from.
 	Notices []string
@@ -127,6 +136,8 @@ func Default() *Config {
 		Filter:            collect.FilterConfig{SampleRate: 1},
 		RedactClasses:     defaultRedactClasses(),
 		Ingest:            defaultIngest(),
+		Identity:          defaultIdentity(),
+		Notify:            defaultNotify(),
 		PollInterval:      10 * time.Second,
 		Settle:            10 * time.Second,
 		Overlap:           5 * time.Minute,
@@ -248,6 +259,8 @@ func (c *Config) Validate() error {
 		}
 	}
 	c.Ingest.validate(bad)
+	c.Identity.validate(bad)
+	c.Notify.validate(bad)
 	return errors.Join(errs...)
 }
 

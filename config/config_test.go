@@ -289,6 +289,9 @@ func TestEverySettingRoundTrips(t *testing.T) {
 		"allow_long_lived_keys": "true", "prefix_only": "true", "logging_http_group_exists": "true", "quota": "GetLogEvents=3", "max_open_calls": "7",
 		"read_concurrency": "3", "dead_letter_max_count": "7", "dead_letter_max_bytes": "99", "https_headers": "x-key=1", "otlp_headers": "x-key=1",
 		"completeness_check": "false", "estate_principals": "true", "ingest_listen": "127.0.0.1:1", "ingest_behind_proxy": "true", "spool_max_bytes": "3M", "push_only": "true", "filter_sample_rate": "0.25", "role_arns": "arn:aws:iam::111122223333:role/A", "hub_role_arn": "arn:aws:iam::111122223333:role/H",
+		"notify_slack_channel_kinds": "request.*", "notify_slack_kinds": "request.*", "notify_email_to_kinds": "request.*", "notify_email_kinds": "grant.late",
+		"notify_webhooks": "siem=https://siem.example.com/in", "notify_webhook_secrets": "siem=whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+		"oidc_trust_email": "true", "notify_webhook_secret_files": "siem=secret", "notify_webhook_kinds": "siem=grant.* request.created", "notify_oncall_max_people": "3", "access_per_integration": "3",
 	}
 	for _, s := range Settings() {
 		v := samples[s.Name]

@@ -300,6 +300,7 @@ var settings = append([]*Setting{
 		func(c *Config) *[]string { return &c.APIs }),
 	text("logging_http_group", "log group that logging enable writes the access logs of all HTTP APIs of an account and region to; one for each stage if empty", func(c *Config) *string { return &c.LoggingHTTPGroup }),
 	toggle("logging_http_group_exists", "that group exists and is not made", func(c *Config) *bool { return &c.LoggingHTTPGroupExists }),
+	text("logging_role_name", "role to assume in each account to switch logging from the dashboard, in the place of the role that reads", func(c *Config) *string { return &c.LoggingRoleName }),
 	toggle("prefix_only", "leave out the log groups that only the estate's stages name", func(c *Config) *bool { return &c.PrefixOnly }),
 
 	duration("poll_interval", "how often new events are asked for", func(c *Config) *time.Duration { return &c.PollInterval }),
@@ -355,7 +356,7 @@ var settings = append([]*Setting{
 	text("kafka_password_file", "file with that password, read for each connection", func(c *Config) *string { return &c.Kafka.PasswordFile }),
 	number("dead_letter_max_count", "calls that sinks refused for good, kept at most; collecting waits when it is reached", func(c *Config) *int { return &c.DeadLetterMaxCount }),
 	number("dead_letter_max_bytes", "size of the dead letters at most", func(c *Config) *int { return &c.DeadLetterMaxBytes }),
-}, ingestSettings...)
+}, slices.Concat(ingestSettings, identitySettings, notifySettings)...)
 
 // checkRoleARN accepts arn:PARTITION:iam::ACCOUNT:role/[PATH/]NAME.
 func checkRoleARN(arn string) error {

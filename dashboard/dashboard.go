@@ -54,6 +54,12 @@ type Options struct {
 	Findings Findings
 	// History is what changed in the estate; nil: it is not shown.
 	History estate.History
+	// Logging switches the logging of stages; nil: no such pages.
+	Logging Logging
+	// Audit is who changed what; nil: no such pages.
+	Audit Audit
+	// Identity is the guard before the pages; nil: none about people.
+	Identity Identity
 	// BasePath is where the dashboard stands ("/gatehouse"); empty: at the root.
 	// The API is looked for at BasePath + "/api/v1".
 	BasePath string
@@ -70,7 +76,7 @@ type server struct {
 	assets string // a digest of the assets, so that browsers may keep them
 }
 
-var pageNames = []string{"overview", "inventory", "endpoint", "sources", "estate", "tail", "call", "lab", "deadletters", "deadletter", "posture", "findings", "finding", "message", "signin"}
+var pageNames = []string{"overview", "inventory", "endpoint", "sources", "estate", "tail", "call", "lab", "deadletters", "deadletter", "posture", "findings", "finding", "logging", "loggingplan", "loggingrun", "audit", "auditevent", "people", "person", "ask", "message", "signin"}
 
 // New returns the handler of the pages and their assets.
 func New(o Options) http.Handler {
@@ -97,6 +103,9 @@ func New(o Options) http.Handler {
 		// The guard before all of this lets no other site's form come here.
 		mux.Handle("POST "+findingsPath+"/{id}", identity.Require(identity.Admin, http.HandlerFunc(s.findingDecide)))
 	}
+	s.loggingRoutes(mux)
+	s.auditRoutes(mux)
+	s.identityRoutes(mux)
 	mux.HandleFunc("GET "+labPath, s.labPage)
 	mux.HandleFunc("POST "+labPath, s.labPost)
 	mux.HandleFunc("POST "+labPath+"/decide", s.labDecide)
@@ -119,6 +128,10 @@ func New(o Options) http.Handler {
 		if r.URL.Path == tailStreamPath {
 			// A compressor would hold the rows back.
 			s.tailStream(w, r)
+			return
+		}
+		if isRunStream(r.URL.Path) {
+			s.loggingStream(w, r)
 			return
 		}
 		whole.ServeHTTP(w, r)
@@ -219,6 +232,7 @@ var sections = []navGroup{
 	{"", []navItem{{Title: "Overview", Path: "/", Icon: "overview"}}},
 	{"Watch", []navItem{
 		{Title: "Estate", Path: "/estate", Icon: "estate"},
+		{Title: "Logging", Path: loggingPath, Icon: "logging"},
 		{Title: "Inventory", Path: "/inventory", Icon: "inventory"},
 		{Title: "Live tail", Path: tailPath, Icon: "tail"},
 		{Title: "Sources", Path: "/sources", Icon: "sources"},
@@ -229,6 +243,7 @@ var sections = []navGroup{
 		{Title: "Findings", Path: findingsPath, Icon: "findings"},
 		{Title: "Policy lab", Path: labPath, Icon: "lab"},
 	}},
+	{"Record", []navItem{{Title: "Audit log", Path: auditPath, Icon: "audit"}, {Title: "People", Path: peoplePath, Icon: "people"}}},
 }
 
 // rail returns the sections that this process has something to show in.
@@ -236,10 +251,11 @@ func (s *server) rail() []navGroup {
 	out := slices.Clone(sections)
 	for i := range out {
 		out[i].Items = slices.DeleteFunc(slices.Clone(out[i].Items), func(it navItem) bool {
-			return s.DeadLetters == nil && it.Path == deadLettersPath ||
+			return s.DeadLetters == nil && it.Path == deadLettersPath || s.Logging == nil && it.Path == loggingPath || s.Audit == nil && it.Path == auditPath || s.Identity == nil && it.Path == peoplePath ||
 				s.Findings == nil && (it.Path == posturePath || it.Path == findingsPath)
 		})
 	}
+	out = slices.DeleteFunc(out, func(g navGroup) bool { return len(g.Items) == 0 })
 	return out
 }
 
@@ -251,6 +267,9 @@ func (s *server) shell(r *http.Request, title, here string, data any) *page {
 	for _, g := range s.rail() {
 		ng := navGroup{Title: g.Title}
 		for _, it := range g.Items {
+			if it.Path == peoplePath && !p.Person.Role.Allows(identity.Admin) {
+				continue
+			}
 			it.Here = it.Path == here
 			it.Path = s.BasePath + it.Path
 			ng.Items = append(ng.Items, it)

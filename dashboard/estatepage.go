@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,6 +28,7 @@ type estateData struct {
 	AsTable  string
 	AsTree   string
 	History  *historyData // nil: no history is kept here
+	Switch   bool         // logging can be switched
 }
 
 // accountRows is an account with the stages that the filter lets through.
@@ -54,6 +56,9 @@ type stageRow struct {
 	// somebody, and is -1 where there is too much to count here.
 	Findings string
 	Waiting  int
+	// Unjudged is set where the rules have not looked at the API, so that there being
+	// no finding says nothing; Partly where they could not see all of it.
+	Unjudged, Partly bool
 }
 
 // waiting counts the findings of APIs that wait for somebody; nil: not known.
@@ -103,7 +108,7 @@ func (s *server) estatePage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	v := r.URL.Query()
-	d := &estateData{Snapshot: snap, Totals: snap.Totals(), Query: v.Get("q"), Coverage: v.Get("coverage"), Tree: v.Get("view") == "tree"}
+	d := &estateData{Snapshot: snap, Totals: snap.Totals(), Query: v.Get("q"), Coverage: v.Get("coverage"), Tree: v.Get("view") == "tree", Switch: s.Logging != nil}
 	d.AsTable, d.AsTree = with(s.BasePath+"/estate", v, "view", ""), with(s.BasePath+"/estate", v, "view", "tree")
 	if snap != nil {
 		d.Took = snap.Finished.Sub(snap.Started)
@@ -125,12 +130,17 @@ func (s *server) linkFindings(ctx context.Context, d *estateData) {
 		return
 	}
 	counts := s.waitingFindings(ctx)
+	posture, err := s.Findings.Posture(ctx)
+	if err != nil {
+		posture = nil // what is not known to be judged is not shown as clean
+	}
 	for i := range d.Accounts {
 		a := &d.Accounts[i]
 		for j := range a.Regions {
 			r := &a.Regions[j]
 			for k := range r.Stages {
 				row := &r.Stages[k]
+				row.Unjudged, row.Partly = unjudged(posture, a.ID, row.API), unseenParts(row.API)
 				row.Findings = with(s.BasePath+findingsPath, nil, "account", a.ID, "region", r.Name, "api", row.API.ID)
 				row.Waiting = -1
 				if counts != nil {
@@ -140,6 +150,20 @@ func (s *server) linkFindings(ctx context.Context, d *estateData) {
 		}
 	}
 }
+
+// unjudged reports whether the rules have not looked at an API: nothing was judged yet,
+// nothing of its account gave an answer, or it was made after they last looked.
+func unjudged(p *finding.Posture, account string, api *estate.API) bool {
+	if p == nil || p.Evaluated.IsZero() || api.Created.After(p.Evaluated) {
+		return true
+	}
+	i := slices.IndexFunc(p.Accounts, func(t finding.AccountTally) bool { return t.Account == account })
+	// Postures of earlier versions have no tallies of accounts.
+	return len(p.Accounts) > 0 && (i < 0 || p.Accounts[i].Pass+p.Accounts[i].Fail+p.Accounts[i].NotApplicable == 0)
+}
+
+// unseenParts reports whether parts of an API that rules look at were not read.
+func unseenParts(api *estate.API) bool { return len(api.Unseen) > 0 || api.RoutesPartial }
 
 // execution says what a stage's execution logs hold.
 func execution(api *estate.API, st *estate.Stage) string {

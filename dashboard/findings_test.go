@@ -248,3 +248,43 @@ func TestEstateTellsLoggingFindingsAndWhatChanged(t *testing.T) {
 	history.changes, history.err = nil, estate.ErrInvalidQuery
 	s.says("/estate?changes=strange", "This address does not lead to a page of changes.")
 }
+
+// TestUnjudgedIsNotShownAsClean: that there is no finding of an API says something only
+// where the rules looked at it.
+func TestUnjudgedIsNotShownAsClean(t *testing.T) {
+	t.Parallel()
+	book, _ := judgedWorld(t, now, "orders", 1)
+	w := apitest.Rich(now)
+	w.Change(func(w *apitest.World) {
+		for i := range w.Estates.Accounts {
+			for j := range w.Estates.Accounts[i].Regions {
+				for k := range w.Estates.Accounts[i].Regions[j].APIs {
+					if api := &w.Estates.Accounts[i].Regions[j].APIs[k]; api.Name == "catalog" {
+						api.Created = now.Add(time.Minute) // after the rules looked
+					}
+				}
+			}
+		}
+	})
+	page := func(f dashboard.Findings, q string) string {
+		srv := productOf(t, w, identity.Viewer, dashboard.Options{Findings: f, Clock: clock})
+		return words((&site{t: t, url: srv.URL, c: srv.Client()}).page("/estate?q=" + q))
+	}
+	if text := page(book, "orders"); strings.Contains(text, "not judged") {
+		t.Errorf("what was judged is said not to be: %s", text)
+	}
+	if text := page(book, "h7t8t9p0a1"); !strings.Contains(text, "not judged") {
+		t.Errorf("an API that came later: %s", text)
+	}
+	if text := page(book, "orders&view=tree"); strings.Contains(text, "not judged") {
+		t.Error("the tree says something else")
+	}
+	s, err := sqlite.Open(t.Context(), "sqlite:"+t.TempDir()+"/state.db", store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	if text := page(finding.NewBook(s, clock), "orders"); !strings.Contains(text, "not judged") {
+		t.Errorf("before the first evaluation: %s", text)
+	}
+}

@@ -35,6 +35,10 @@ func productOf(t *testing.T, w *apitest.World, anonymous identity.Role, pages da
 	if pages.Findings != nil {
 		o.Findings = pages.Findings
 	}
+	if pages.Logging != nil {
+		o.Logging = pages.Logging
+	}
+	o.History = pages.History
 	rest := api.New(o)
 	guard, err := identity.New(identity.Options{Token: token, Anonymous: anonymous, SignIn: dashboard.SignIn(pages)})
 	if err != nil {

@@ -27,6 +27,7 @@ const (
 const (
 	HubRole       = "GatehouseHub"
 	CollectorRole = "GatehouseCollector"
+	SwitcherRole  = "GatehouseSwitcher"
 	ExternalID    = "gatehouse-demo"
 )
 
@@ -60,6 +61,12 @@ func NewWorld(sim *awssim.Sim) *World {
 			ExternalID:        ExternalID,
 			Allow:             collectorActions,
 		})
+		a.AddRole(awssim.Role{
+			Name:              SwitcherRole,
+			TrustedPrincipals: []string{roleARN(Security, HubRole)},
+			ExternalID:        ExternalID,
+			Allow:             switcherActions,
+		})
 	}
 	sim.Account(Security).AddRole(awssim.Role{
 		Name:  HubRole,
@@ -77,6 +84,14 @@ var collectorActions = []string{
 	"logs:DescribeLogGroups", "logs:FilterLogEvents", "logs:DescribeDeliver*", "logs:DescribeSubscriptionFilters",
 	"logs:DescribeMetricFilters", "logs:DescribeResourcePolicies", "logs:GetDataProtectionPolicy",
 	"eks:ListClusters", "eks:DescribeCluster", "eks:ListAccessEntries", "cloudwatch:GetMetricData", "apigateway:GET", "account:ListRegions", "sts:GetCallerIdentity",
+}
+
+// switcherActions are what switching logging needs, as docs/logging.md lists them.
+var switcherActions = []string{
+	"account:ListRegions", "sts:GetCallerIdentity", "apigateway:GET", "apigateway:PATCH", "apigateway:DELETE",
+	"logs:DescribeLogGroups", "logs:CreateLogGroup", "logs:TagResource", "logs:ListTagsForResource", "logs:PutRetentionPolicy", "logs:AssociateKmsKey", "logs:DeleteLogGroup",
+	"logs:GetDelivery*", "logs:DescribeDeliver*", "logs:PutDelivery*", "logs:CreateDelivery", "logs:DeleteDelivery*",
+	"iam:GetRole", "iam:CreateRole", "iam:TagRole", "iam:DeleteRole", "iam:ListAttachedRolePolicies", "iam:AttachRolePolicy", "iam:DetachRolePolicy", "iam:PassRole",
 }
 
 // addCallers adds the roles that call the APIs, each with a policy that says which.

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/gatehouse-project/gatehouse/iam"
+	"github.com/gatehouse-project/gatehouse/logging"
 )
 
 var stacks = []*Stack{
@@ -123,7 +124,11 @@ func (in *input) everywhere(service, account string, rests ...string) []string {
 // gatewayGroups are the ARNs of API Gateway's own log groups, of those that logging
 // enable makes, and of those named.
 func (in *input) gatewayGroups(account string) []string {
-	all := in.everywhere("logs", account, "log-group:API-Gateway-Execution-Logs*", "log-group:/aws/apigateway/*", "log-group:/aws/vendedlogs/apigateway/*")
+	own := logging.GroupPrefixes()
+	for i, prefix := range own {
+		own[i] = "log-group:" + prefix + "*"
+	}
+	all := in.everywhere("logs", account, own...)
 	for _, name := range in.list("log-groups") {
 		all = append(all, in.everywhere("logs", account, "log-group:"+name, "log-group:"+name+":*")...)
 	}

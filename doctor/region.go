@@ -14,6 +14,7 @@ import (
 
 	"github.com/gatehouse-project/gatehouse/account"
 	"github.com/gatehouse-project/gatehouse/estate"
+	"github.com/gatehouse-project/gatehouse/logging"
 	"github.com/gatehouse-project/gatehouse/transaction"
 )
 
@@ -169,15 +170,23 @@ func (c *regionCheck) permissions() {
 	}
 }
 
-// eventsResource is what a role that reads logs must be allowed to read: the name
-// that API Gateway gives, or the one group.
+// namedBy is how the name of a log group begins that API Gateway named, or logging
+// enable; empty: somebody else did.
+func namedBy(group string) string {
+	for _, prefix := range logging.GroupPrefixes() {
+		if strings.HasPrefix(group, prefix) {
+			return prefix
+		}
+	}
+	return ""
+}
+
+// eventsResource is what a role that reads logs must be allowed to read: all groups
+// whose names begin as this one's does, or the one group.
 func (c *regionCheck) eventsResource(group string) string {
 	arn := fmt.Sprintf("arn:%s:logs:*:%s:log-group:", account.PartitionOf(c.region.Name), c.target.Account)
-	switch {
-	case strings.HasPrefix(group, executionPrefix):
-		return arn + executionPrefix + "*"
-	case strings.HasPrefix(group, gatewayPrefix):
-		return arn + gatewayPrefix + "*"
+	if prefix := namedBy(group); prefix != "" {
+		return arn + prefix + "*"
 	}
 	return arn + group + ":*"
 }
@@ -229,10 +238,8 @@ func (c *regionCheck) samples() []estate.LogGroup {
 		switch {
 		case g.KMSKey != "":
 			kind = "encrypted"
-		case strings.HasPrefix(g.Name, executionPrefix):
-			kind, most = executionPrefix, 1
-		case strings.HasPrefix(g.Name, gatewayPrefix):
-			kind, most = gatewayPrefix, 1
+		case namedBy(g.Name) != "":
+			kind, most = namedBy(g.Name), 1
 		}
 		if count[kind] < most {
 			count[kind]++

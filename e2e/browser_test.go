@@ -95,7 +95,7 @@ func TestBrowserDashboardOfTheDemo(t *testing.T) {
 	visit(ctx, t, 1280, base+"/inventory?q=orders")
 	detail := evaluate[string](ctx, t, `document.querySelector('tbody a[href*="/inventory/"]').getAttribute('href')`)
 	pages := map[string]string{
-		"overview": "/", "inventory": "/inventory", "endpoint": detail, "estate": "/estate", "sources": "/sources",
+		"overview": "/", "inventory": "/inventory", "endpoint": detail, "estate": "/estate", "logging": "/logging", "sources": "/sources",
 		"tail": "/tail", "dead letters": "/deadletters", "posture": "/posture", "findings": "/findings", "policy lab": "/policies/lab?example=one-side",
 	}
 	for _, width := range []int64{1280, 390} {

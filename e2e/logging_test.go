@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -75,22 +76,23 @@ func loggingFacts(w *world) map[string]any {
 
 // loggingRun is the command line of a person who has a .env file.
 type loggingRun struct {
-	w   *world
-	env []string
-	dir string
+	w       *world
+	env     []string
+	dir     string
+	regions string // of the variables
 }
 
 func newLoggingRun(t *testing.T, w *world) *loggingRun {
 	t.Helper()
 	dir := t.TempDir()
-	return &loggingRun{w, w.env("GATEHOUSE_STATE=sqlite:"+dir+"/state.db", "GATEHOUSE_EXTERNAL_ID="+externalID), dir}
+	return &loggingRun{w, w.env("GATEHOUSE_STATE=sqlite:"+dir+"/state.db", "GATEHOUSE_EXTERNAL_ID="+externalID), dir, region + ",us-east-1"}
 }
 
 // start runs a logging command with the integration's variables.
 func (l *loggingRun) start(t *testing.T, rest, http bool, args ...string) *process {
 	t.Helper()
 	file := filepath.Join(l.dir, fmt.Sprintf("%t-%t.env", rest, http))
-	text := fmt.Sprintf("cequence_aws_regions=%s,us-east-1\ncequence_rest_api_enabled=%t\ncequence_http_api_enabled=%t\ncequence_tf_auto_approve=true\nis_existing_http_log_group=false\n", region, rest, http)
+	text := fmt.Sprintf("cequence_aws_regions=%s\ncequence_rest_api_enabled=%t\ncequence_http_api_enabled=%t\ncequence_tf_auto_approve=true\nis_existing_http_log_group=false\n", l.regions, rest, http)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -207,6 +209,72 @@ func TestLoggingWalk(t *testing.T) {
 	var entries []struct{ Who, Command, Outcome string }
 	if err := json.Unmarshal([]byte(history.out.String()), &entries); err != nil || len(entries) < 40 || entries[0].Command != "destroy" || entries[0].Who == "" {
 		t.Errorf("journal: %v, %d entries, first %+v", err, len(entries), entries[:1])
+	}
+}
+
+// TestLoggingWalkOfAllRegions is the same walk with "all" for the regions, in an account
+// that has few of them opted in: each that is enabled is switched, one that is not is
+// left alone, and one that is opted in later is caught by running it again.
+func TestLoggingWalkOfAllRegions(t *testing.T) {
+	t.Parallel()
+	w := loggingWorld(t)
+	a := w.sim.Account(apiAccount)
+	const late = "eu-south-2"
+	a.Region(late).AddRESTAPI(awssim.RESTAPI{ID: "late", Name: "late", Stages: []awssim.Stage{{Name: "prod", LoggingLevel: "OFF"}}})
+	// What is on by default, but for eu-west-1, us-east-1 and eu-central-1, which has no
+	// API.
+	off := []string{
+		"ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "ap-south-1", "ap-southeast-1", "ap-southeast-2", "ca-central-1", "eu-north-1",
+		"eu-west-2", "eu-west-3", "sa-east-1", "us-east-2", "us-west-1", "us-west-2",
+	}
+	for _, name := range append([]string{late}, off...) {
+		a.SetRegionStatus(name, "DISABLED")
+	}
+	l := newLoggingRun(t, w)
+	l.regions = "all"
+	before := loggingFacts(w)
+	lateLevel := func() string {
+		st, _ := a.Region(late).Stage("late", "prod")
+		return st.LoggingLevel
+	}
+
+	l.ok(t, true, true, "enable")
+	for _, at := range []string{"rest0/prod", "rest1/prod", "chat0/live", "chat1/live"} {
+		if api, stage, _ := strings.Cut(at, "/"); l.stage(t, api, stage).LoggingLevel != "INFO" {
+			t.Errorf("%s: %+v", at, l.stage(t, api, stage))
+		}
+	}
+	if lateLevel() != "OFF" {
+		t.Error("a region that is not opted in was switched")
+	}
+	for _, c := range w.sim.Calls() {
+		if c.Service != "sts" && slices.Contains(off, c.Region) {
+			t.Errorf("%s was called in %s, which is not opted in", c.Operation, c.Region)
+		}
+	}
+	if again := l.ok(t, true, true, "enable"); !strings.Contains(again.err.String(), "nothing to change") {
+		t.Errorf("running it again:\n%s", again.err.String())
+	}
+	a.SetRegionStatus(late, "ENABLED")
+	if l.ok(t, true, true, "enable"); lateLevel() != "INFO" {
+		t.Error("a region that was opted in later was not caught")
+	}
+	status := l.ok(t, true, true, "status")
+	for _, name := range []string{region, "us-east-1", late} {
+		if !strings.Contains(status.out.String(), name) {
+			t.Errorf("the status does not name %s:\n%s", name, status.out.String())
+		}
+	}
+	if l.ok(t, false, true, "disable"); lateLevel() != "OFF" || l.stage(t, "rest1", "prod").LoggingLevel != "ERROR" || l.stage(t, "http1", "beta").AccessFormat == "" {
+		t.Errorf("disable of REST alone: %s, %+v, %+v", lateLevel(), l.stage(t, "rest1", "prod"), l.stage(t, "http1", "beta"))
+	}
+	l.ok(t, true, false, "disable")
+	l.ok(t, false, false, "destroy")
+	if diff := cmp.Diff(before, loggingFacts(w)); diff != "" {
+		t.Errorf("destroy left something (-before +now):\n%s", diff)
+	}
+	if groups := a.Region(late).Logs().Groups(); len(groups) != 0 {
+		t.Errorf("destroy left %v in %s", groups, late)
 	}
 }
 

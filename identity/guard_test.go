@@ -2,7 +2,9 @@ package identity_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -98,7 +100,7 @@ func TestAdminLinkSignsInAndCleansTheAddress(t *testing.T) {
 		t.Fatalf("login answers %d to %q, want a redirect to /", res.StatusCode, res.Header.Get("Location"))
 	}
 	c := res.Cookies()[0]
-	if !c.HttpOnly || c.SameSite != http.SameSiteStrictMode || c.Expires.IsZero() || strings.Contains(c.Value, token) {
+	if !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.Expires.IsZero() || strings.Contains(c.Value, token) {
 		t.Errorf("cookie is %v", c)
 	}
 	if got := body(t, w.do("GET", "/", cookies(res))); got != "hello admin admin" {
@@ -341,29 +343,95 @@ func TestSessionsAreBounded(t *testing.T) {
 
 func TestCheckListen(t *testing.T) {
 	t.Parallel()
+	alone, proxied := identity.Listening{}, identity.Listening{OIDC: true, PublicURL: "https://gatehouse.example.com"}
 	for _, tc := range []struct {
 		addr string
-		oidc bool
-		ok   bool
+		l    identity.Listening
+		want string // in the error; empty: none
 	}{
-		{"127.0.0.1:8080", false, true},
-		{"127.9.9.9:0", false, true},
-		{"[::1]:8080", false, true},
-		{"localhost:8080", false, true},
-		{":8080", false, false},
-		{"0.0.0.0:8080", false, false},
-		{"[::]:8080", false, false},
-		{"10.0.0.5:8080", false, false},
-		{"gatehouse.example.com:80", false, false},
-		{"0.0.0.0:8080", true, true},
-		{"8080", true, false},
+		{"127.0.0.1:8080", alone, ""},
+		{"127.9.9.9:0", alone, ""},
+		{"[::1]:8080", alone, ""},
+		{"localhost:8080", alone, ""},
+		{":8080", alone, "oidc_issuer"},
+		{"0.0.0.0:8080", alone, "oidc_issuer"},
+		{"[::]:8080", alone, "oidc_issuer"},
+		{"10.0.0.5:8080", alone, "oidc_issuer"},
+		{"gatehouse.example.com:80", alone, "oidc_issuer"},
+		{"10.0.0.5:8080", identity.Listening{TLS: true, PublicURL: "https://g.example"}, "oidc_issuer"},
+		{"0.0.0.0:8080", proxied, ""},
+		{"0.0.0.0:8080", identity.Listening{OIDC: true}, "public_url"},
+		{"0.0.0.0:8080", identity.Listening{OIDC: true, PublicURL: "http://127.0.0.1:8080"}, "tls_cert"},
+		{"0.0.0.0:8080", identity.Listening{OIDC: true, TLS: true, PublicURL: "https://g.example"}, ""},
+		{"8080", proxied, "host:port"},
 	} {
-		err := identity.CheckListen(tc.addr, tc.oidc)
-		if (err == nil) != tc.ok {
-			t.Errorf("CheckListen(%q, %v) = %v", tc.addr, tc.oidc, err)
-		}
-		if err != nil && tc.addr != "8080" && !strings.Contains(err.Error(), "OIDC") {
-			t.Errorf("the error does not say how to mend it: %v", err)
+		err := identity.CheckListen(tc.addr, tc.l)
+		if (err == nil) != (tc.want == "") || err != nil && !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("CheckListen(%q, %+v) = %v", tc.addr, tc.l, err)
 		}
 	}
+}
+
+func TestASessionEndsWithItsToken(t *testing.T) {
+	t.Parallel()
+	store := &identity.Memory{}
+	w := setup(t, identity.Options{Store: store})
+	in := w.do("GET", "/login?token="+token)
+	again := setup(t, identity.Options{Store: store})
+	if got := again.do("GET", "/", cookies(in)).StatusCode; got != http.StatusOK {
+		t.Errorf("after a restart with the same token: %d", got)
+	}
+	other, err := identity.New(identity.Options{Store: store, Clock: func() time.Time { return w.now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	again.handler = other.Handler(http.NotFoundHandler())
+	if got := again.do("GET", "/", cookies(in)).StatusCode; got != http.StatusUnauthorized {
+		t.Errorf("after a restart with another token: %d", got)
+	}
+}
+
+// failing is a store that does not answer.
+type failing struct{ identity.Memory }
+
+func (*failing) Session(context.Context, string) (*identity.Session, error) {
+	return nil, errors.New("disk on fire")
+}
+
+// Whose session cannot be read is not let in, not even as everybody is, and is told
+// so; probes go on.
+func TestAStoreThatFailsLetsNobodyIn(t *testing.T) {
+	t.Parallel()
+	w := setup(t, identity.Options{Store: &failing{}, Anonymous: identity.Viewer})
+	cookie := header("Cookie", "gatehouse_session_8080=x")
+	res := w.do("GET", "/", cookie)
+	if text := body(t, res); res.StatusCode != http.StatusServiceUnavailable || strings.Contains(text, "fire") || strings.Contains(text, "hello") {
+		t.Errorf("a page answers %d: %s", res.StatusCode, text)
+	}
+	if got := w.do("GET", "/healthz", cookie).StatusCode; got != http.StatusOK {
+		t.Errorf("a probe answers %d", got)
+	}
+}
+
+func FuzzTokens(f *testing.F) {
+	f.Add("Bearer x", "gatehouse_session=y", "/login?next=//evil")
+	f.Add("bearer", "__Host-gatehouse_session=\x00", "/login/callback?state=a&code=b")
+	f.Add("", "gatehouse_signin_8080=AAAA", "/login/cli?port=1&challenge=AAAA")
+	g, err := identity.New(identity.Options{Token: token})
+	if err != nil {
+		f.Fatal(err)
+	}
+	h := g.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if p := identity.FromContext(r.Context()); p.SignedIn() || p.Role != identity.None {
+			panic("somebody was let in")
+		}
+	}))
+	f.Fuzz(func(t *testing.T, authorization, cookie, target string) {
+		u, err := url.ParseRequestURI(target)
+		if err != nil || strings.Contains(authorization, token) || strings.Contains(target, token) {
+			t.Skip()
+		}
+		r := &http.Request{Method: http.MethodGet, URL: u, Host: "127.0.0.1:8080", Header: http.Header{"Authorization": {authorization}, "Cookie": {cookie}}, Body: http.NoBody}
+		h.ServeHTTP(httptest.NewRecorder(), r)
+	})
 }

@@ -24,10 +24,11 @@ const (
 
 // Progress is how far the changes have come.
 type Progress struct {
-	Done, Total int // steps
-	Account     string
-	Region      string
-	Failed      int
+	Done    int    `json:"done"` // steps
+	Total   int    `json:"total"`
+	Account string `json:"account,omitempty"`
+	Region  string `json:"region,omitempty"`
+	Failed  int    `json:"failed,omitempty"`
 }
 
 // Apply makes the changes of a plan. What becomes of each is in the change itself:
@@ -35,15 +36,27 @@ type Progress struct {
 // may be changed, or of ctx. Progress is called from one goroutine at a time, and
 // may be nil.
 func (s *Switch) Apply(ctx context.Context, plan *Plan, progress func(Progress)) error {
-	s.reach(ctx)
-	run := &applying{Switch: s, command: plan.Command, changes: map[Key]*Change{}, progress: progress}
-	for _, c := range plan.Changes {
-		run.changes[c.Key] = c
+	if plan.Count(Planned) == 0 {
+		return ctx.Err()
 	}
-	phases := run.phases(plan)
+	run := &applying{Switch: s, command: plan.Command, changes: map[Key]*Change{}, progress: progress, name: s.run}
+	if err := run.begin(ctx, plan); err != nil {
+		return err
+	}
+	s.reach(ctx)
+	err := run.all(ctx, plan)
+	return errors.Join(err, run.end(ctx, plan, err))
+}
+
+// all makes the changes, phase by phase.
+func (r *applying) all(ctx context.Context, plan *Plan) error {
+	for _, c := range plan.Changes {
+		r.changes[c.Key] = c
+	}
+	phases := r.phases(plan)
 	for _, lanes := range phases {
 		for _, l := range lanes {
-			run.total += len(l.steps)
+			r.total += len(l.steps)
 		}
 	}
 	for _, lanes := range phases {
@@ -53,13 +66,13 @@ func (s *Switch) Apply(ctx context.Context, plan *Plan, progress func(Progress))
 			slots <- struct{}{}
 			wg.Go(func() {
 				defer func() { <-slots }()
-				run.lane(ctx, l)
+				r.lane(ctx, l)
 			})
 		}
 		wg.Wait()
 	}
-	if run.fatal != nil {
-		return run.fatal
+	if r.fatal != nil {
+		return r.fatal
 	}
 	return ctx.Err()
 }
@@ -122,6 +135,7 @@ func (r *applying) phases(plan *Plan) [][]*lane {
 // applying is one run of Apply.
 type applying struct {
 	*Switch
+	name     string // in the journal
 	command  Command
 	progress func(Progress)
 	total    int
@@ -355,7 +369,7 @@ func (r *applying) save(ctx context.Context, c *Changes, of []*Change) error {
 func (r *applying) entry(c *Change, from string, s State, err error) Entry {
 	return Entry{
 		At: r.clock().UTC(), Who: r.who, Command: string(r.command), Key: c.Key, From: from, To: c.Then,
-		Outcome: s, Error: account.Text(err),
+		Outcome: s, Error: account.Text(err), Run: r.name,
 	}
 }
 

@@ -3,6 +3,7 @@ package logging
 import (
 	"path"
 	"slices"
+	"strings"
 
 	"github.com/gatehouse-project/gatehouse/estate"
 	"github.com/gatehouse-project/gatehouse/transaction"
@@ -11,31 +12,55 @@ import (
 // Choice says which stages are meant. An empty list restricts nothing, and a stage
 // must pass all of them. Regions are not among them: they are those that are read.
 type Choice struct {
-	Accounts []string
-	Regions  []string
-	Types    []transaction.APIType
+	Accounts []string              `json:"accounts,omitempty"`
+	Regions  []string              `json:"regions,omitempty"`
+	Types    []transaction.APIType `json:"types,omitempty"`
 	// APIs are IDs or stages (ID/STAGE).
-	APIs []string
+	APIs []string `json:"apis,omitempty"`
 	// Names are names of APIs and Stages names of stages; both may hold *, ? and [].
-	Names  []string
-	Stages []string
+	Names  []string `json:"names,omitempty"`
+	Stages []string `json:"stages,omitempty"`
 	// Tags must all be there, on the API or the stage; an empty value stands for any.
-	Tags map[string]string
+	Tags map[string]string `json:"tags,omitempty"`
+	// Places are stages with where they are (ACCOUNT/REGION/API/STAGE), or all of an
+	// ACCOUNT, ACCOUNT/REGION or ACCOUNT/REGION/API.
+	Places []string `json:"places,omitempty"`
 }
 
 // place reports whether anything in a region of an account may be meant.
 func (c *Choice) place(account, region string) bool {
 	return (len(c.Accounts) == 0 || slices.Contains(c.Accounts, account)) &&
-		(len(c.Regions) == 0 || region == "" || slices.Contains(c.Regions, region))
+		(len(c.Regions) == 0 || region == "" || slices.Contains(c.Regions, region)) &&
+		(len(c.Places) == 0 || slices.ContainsFunc(c.Places, func(p string) bool {
+			a, rest, _ := strings.Cut(p, "/")
+			r, _, _ := strings.Cut(rest, "/")
+			return a == account && (r == "" || region == "" || r == region)
+		}))
+}
+
+// among reports whether a stage is one of Places, or part of one.
+func (c *Choice) among(account, region, api, stage string) bool {
+	if len(c.Places) == 0 {
+		return true
+	}
+	whole := account + "/" + region + "/" + api + "/" + stage
+	return slices.ContainsFunc(c.Places, func(p string) bool {
+		return strings.HasPrefix(whole, p) && (len(whole) == len(p) || whole[len(p)] == '/' && strings.Count(p, "/") < 3)
+	})
 }
 
 func (c *Choice) kind(t transaction.APIType) bool {
 	return len(c.Types) == 0 || slices.Contains(c.Types, t)
 }
 
+// Means reports whether a stage is among the Accounts, Regions and Places.
+func (c *Choice) Means(account, region, api, stage string) bool {
+	return c.place(account, region) && c.among(account, region, api, stage)
+}
+
 // all reports whether no API or stage is left out for what it is.
 func (c *Choice) all() bool {
-	return len(c.APIs)+len(c.Names)+len(c.Stages)+len(c.Tags) == 0
+	return len(c.APIs)+len(c.Names)+len(c.Stages)+len(c.Tags)+len(c.Places) == 0
 }
 
 func (c *Choice) stage(t transaction.APIType, id, name, stage string, tags ...map[string]string) bool {
@@ -68,7 +93,7 @@ func fits(patterns []string, name string) bool {
 // stages calls do with every stage of a snapshot that is meant.
 func (c *Choice) stages(s *estate.Snapshot, do func(p *position)) {
 	each(s, func(p *position) {
-		if c.place(p.account.ID, p.region.Name) && c.stage(p.api.Type, p.api.ID, p.api.Name, p.stage.Name, p.api.Tags, p.stage.Tags) {
+		if c.place(p.account.ID, p.region.Name) && c.among(p.account.ID, p.region.Name, p.api.ID, p.stage.Name) && c.stage(p.api.Type, p.api.ID, p.api.Name, p.stage.Name, p.api.Tags, p.stage.Tags) {
 			do(p)
 		}
 	})
@@ -165,9 +190,9 @@ func (p *position) logging() []string {
 func (p *position) executionGroup() string {
 	switch p.api.Type {
 	case transaction.REST:
-		return "API-Gateway-Execution-Logs_" + p.api.ID + "/" + p.stage.Name
+		return restGroups + "_" + p.api.ID + "/" + p.stage.Name
 	case transaction.WebSocket:
-		return "/aws/apigateway/" + p.api.ID + "/" + p.stage.Name
+		return v2Groups + p.api.ID + "/" + p.stage.Name
 	case transaction.HTTP:
 	}
 	return ""

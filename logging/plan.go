@@ -81,7 +81,24 @@ type Plan struct {
 	Notes    []Note    `json:"notes"`
 	Failures []Failure `json:"failures"`
 	Stages   int       `json:"stages"` // that are meant
+	// Kept are the stages that are meant and of which nothing is changed.
+	Kept     []Kept    `json:"kept,omitempty"`
 	Estimate *Estimate `json:"estimate,omitempty"`
+	Pace     Pace      `json:"pace"`
+
+	request Request
+	digest  string
+}
+
+// Kept is a stage that is meant and stays as it is.
+type Kept struct {
+	Account string              `json:"account"`
+	Region  string              `json:"region"`
+	API     string              `json:"api"`
+	APIName string              `json:"api_name,omitempty"`
+	APIType transaction.APIType `json:"api_type"`
+	Stage   string              `json:"stage"`
+	Why     string              `json:"why"`
 }
 
 // Count counts the changes in a state.
@@ -104,29 +121,32 @@ const DefaultRole = "GatehouseAPIGatewayLogs"
 type EnableOptions struct {
 	Choice
 	// DataTrace logs headers and bodies in execution logs.
-	DataTrace bool
+	DataTrace bool `json:"data_trace,omitempty"`
 	// Role is the name of the IAM role to make for accounts without one, or the ARN
 	// of one that is there.
-	Role string
+	Role string `json:"role,omitempty"`
 	// RetentionDays is how long log groups that are made keep events; 0: for ever.
-	RetentionDays int32
+	RetentionDays int32 `json:"retention_days,omitempty"`
 	// KMSKey is the ARN of the key of log groups that are made; empty: none.
-	KMSKey string
+	KMSKey string `json:"kms_key,omitempty"`
 	// HTTPGroup is one log group for the access logs of all HTTP APIs of an account
 	// and region; empty: one for each stage. HTTPGroupExists means that it is not
 	// made.
-	HTTPGroup       string
-	HTTPGroupExists bool
+	HTTPGroup       string `json:"http_group,omitempty"`
+	HTTPGroupExists bool   `json:"http_group_exists,omitempty"`
 	// ReplaceFormat sets the format also where access logs are written in another.
-	ReplaceFormat bool
+	ReplaceFormat bool `json:"replace_format,omitempty"`
 	// Delivery delivers execution logs of REST APIs with lines of up to 1 MB too.
-	Delivery bool
+	Delivery bool `json:"delivery,omitempty"`
 }
 
 // DefaultEnable are the options when nothing is said.
 func DefaultEnable() EnableOptions {
 	return EnableOptions{DataTrace: true, Role: DefaultRole, RetentionDays: 30}
 }
+
+// Retentions are the days that CloudWatch Logs keeps events for; 0 is for ever.
+func Retentions() []int32 { return slices.Clone(retentions) }
 
 // retentions are the days that CloudWatch Logs takes.
 var retentions = []int32{0, 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653}
@@ -172,6 +192,30 @@ type planner struct {
 	plan    *Plan
 	records map[Key]*Record
 	changes map[Key]*Change
+	meant   []*position
+}
+
+// mean notes that a stage is meant.
+func (p *planner) mean(at *position) {
+	p.plan.Stages++
+	p.meant = append(p.meant, at)
+}
+
+// keep tells which stages that are meant stay as they are, and why.
+func (p *planner) keep(why string) {
+	changed := map[Key]bool{}
+	for k, c := range p.changes {
+		if c.API != "" {
+			changed[Key{Account: k.Account, Region: k.Region, Subject: c.API + "/" + c.Stage}] = true
+		}
+	}
+	for _, at := range p.meant {
+		if k := at.key("", ""); !changed[k] {
+			p.plan.Kept = append(p.plan.Kept, Kept{
+				Account: k.Account, Region: k.Region, API: at.api.ID, APIName: at.api.Name, APIType: at.api.Type, Stage: at.stage.Name, Why: why,
+			})
+		}
+	}
 }
 
 func newPlanner(c Command, records map[Key]*Record) *planner {
@@ -248,9 +292,10 @@ func planEnable(s *estate.Snapshot, records map[Key]*Record, o *EnableOptions) *
 	p := newPlanner(Enable, records)
 	p.unread(s, &o.Choice)
 	o.stages(s, func(at *position) {
-		p.plan.Stages++
+		p.mean(at)
 		p.enableStage(at, o)
 	})
+	p.keep("it logs all that was asked for already")
 	return p.finish()
 }
 
@@ -315,7 +360,7 @@ func (p *planner) access(at *position, o *EnableOptions) (value, group string) {
 	own := p.records[k] != nil && p.records[k].ours(have.value())
 	switch {
 	case have == (accessLog{}):
-		group = "/aws/vendedlogs/apigateway/" + at.api.ID + "/" + strings.Trim(at.stage.Name, "$")
+		group = accessGroups + at.api.ID + "/" + strings.Trim(at.stage.Name, "$")
 		if at.api.Type == transaction.HTTP && o.HTTPGroup != "" {
 			group = o.HTTPGroup
 		}
@@ -367,7 +412,7 @@ const executionLogs = "EXECUTION_LOGS"
 func (p *planner) delivery(at *position, o *EnableOptions) *Change {
 	k := at.key(KindDelivery, "")
 	r := p.records[k]
-	name := "/aws/vendedlogs/apigateway-execution/" + at.api.ID + "/" + at.stage.Name
+	name := deliveryGroups + at.api.ID + "/" + at.stage.Name
 	for _, d := range at.stage.Deliveries {
 		if d.LogType == executionLogs && (r == nil || r.Done) {
 			return nil

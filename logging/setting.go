@@ -40,6 +40,10 @@ const (
 	KindDelivery Kind = "delivery"
 )
 
+// KindRun is no setting: it is the kind of the journal's lines that say that a run
+// began or ended.
+const KindRun Kind = "run"
+
 var kinds = []Kind{KindRole, KindAccount, KindGroup, KindExecution, KindAccess, KindDelivery}
 
 // Key names a setting.
@@ -116,6 +120,10 @@ type Entry struct {
 	To      string    `json:"to"`
 	Outcome State     `json:"outcome"`
 	Error   string    `json:"error,omitempty"`
+	// Run names the run that the line belongs to; empty in lines of earlier versions.
+	Run string `json:"run,omitempty"`
+	// Summary is of a run whole, in the lines that begin and end one.
+	Summary *Summary `json:"summary,omitempty"`
 }
 
 // Changes are saved in one commit: records to put in place of those of their keys,
@@ -135,6 +143,10 @@ type Journal interface {
 	SaveLogging(ctx context.Context, c *Changes) error
 	// LoggingHistory returns at most limit lines of the journal, the newest first.
 	LoggingHistory(ctx context.Context, limit int) ([]Entry, error)
+	// LoggingRuns returns at most limit lines of those that begin and end runs, the
+	// newest first; LoggingRun those of one run, the oldest first.
+	LoggingRuns(ctx context.Context, limit int) ([]Entry, error)
+	LoggingRun(ctx context.Context, run string, limit int) ([]Entry, error)
 }
 
 // Values of a setting are text in one form for each kind, so that two are the same
@@ -246,6 +258,10 @@ func Describe(k Kind, v string) string {
 		return groupOrARN(v)
 	case k == KindRole && v == made:
 		return "role for API Gateway"
+	case k == KindRole && strings.HasPrefix(v, made):
+		return "role for API Gateway, incomplete"
+	case k == KindRole && v == others:
+		return "role of somebody else"
 	}
 	return v
 }

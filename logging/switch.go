@@ -15,7 +15,9 @@ import (
 type Options struct {
 	Journal Journal
 	// Who is written in the journal: a person or a machine.
-	Who   string
+	Who string
+	// Run names the run of Apply in the journal; empty: a new name.
+	Run   string
 	Clock func() time.Time // nil: time.Now
 	// CallRate tells how many calls a second a stage has; nil, or not ok: unknown.
 	CallRate func(ctx context.Context, account, region, api, stage string) (perSecond float64, ok bool)
@@ -25,7 +27,7 @@ type Options struct {
 type Switch struct {
 	accounts Accounts
 	journal  Journal
-	who      string
+	who, run string
 	clock    func() time.Time
 	callRate func(ctx context.Context, account, region, api, stage string) (float64, bool)
 	snapshot *estate.Snapshot
@@ -42,7 +44,7 @@ func New(ctx context.Context, accounts Accounts, s *estate.Snapshot, o Options) 
 		o.Clock = time.Now
 	}
 	sw := &Switch{
-		accounts: accounts, journal: o.Journal, who: o.Who, clock: o.Clock, callRate: o.CallRate, snapshot: s,
+		accounts: accounts, journal: o.Journal, who: o.Who, run: o.Run, clock: o.Clock, callRate: o.CallRate, snapshot: s,
 		records: map[Key]*Record{},
 	}
 	records, err := o.Journal.LoggingRecords(ctx)
@@ -62,6 +64,7 @@ func (s *Switch) PlanEnable(ctx context.Context, o *EnableOptions) (*Plan, error
 	}
 	p := planEnable(s.snapshot, s.all(), o)
 	p.Estimate = s.estimate(ctx, p, o)
+	p.seal(s.snapshot, Request{Command: Enable, EnableOptions: *o})
 	return p, nil
 }
 
@@ -70,7 +73,9 @@ func (s *Switch) PlanUndo(command Command, o *UndoOptions) (*Plan, error) {
 	if err := o.Check(); err != nil {
 		return nil, err
 	}
-	return planUndo(command, s.snapshot, s.all(), o), nil
+	p := planUndo(command, s.snapshot, s.all(), o)
+	p.seal(s.snapshot, Request{Command: command, EnableOptions: EnableOptions{Choice: o.Choice}, Force: o.Force})
+	return p, nil
 }
 
 // all is a copy of the records.

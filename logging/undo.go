@@ -23,7 +23,7 @@ func planUndo(command Command, s *estate.Snapshot, records map[Key]*Record, o *U
 	p.unread(s, &o.Choice)
 	stages := map[Key]*position{} // by the key of their access logging
 	each(s, func(at *position) { stages[at.key(KindAccess, "")] = at })
-	o.stages(s, func(*position) { p.plan.Stages++ })
+	o.stages(s, func(at *position) { p.mean(at) })
 	for _, r := range records {
 		at := stages[Key{Account: r.Account, Region: r.Region, Kind: KindAccess, Subject: r.Subject}]
 		if (r.Kind == KindGroup || r.Kind == KindRole) && command != Destroy || !o.records(r, stages) {
@@ -48,6 +48,7 @@ func planUndo(command Command, s *estate.Snapshot, records map[Key]*Record, o *U
 		}
 	}
 	p.lostLogs(s)
+	p.keep("Gatehouse changed nothing of it")
 	return p.finish()
 }
 
@@ -88,7 +89,7 @@ func (c *Choice) records(r *Record, stages map[Key]*position) bool {
 	if at := stages[Key{Account: r.Account, Region: r.Region, Kind: KindAccess, Subject: r.API + "/" + r.Stage}]; at != nil {
 		tags = []map[string]string{at.api.Tags, at.stage.Tags}
 	}
-	return c.stage(r.APIType, r.API, r.APIName, r.Stage, tags...)
+	return c.among(r.Account, r.Region, r.API, r.Stage) && c.stage(r.APIType, r.API, r.APIName, r.Stage, tags...)
 }
 
 // now is the value of a recorded setting in a snapshot. What a snapshot does not

@@ -12,10 +12,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gatehouse-project/gatehouse/audit"
 	"github.com/gatehouse-project/gatehouse/collect"
 	"github.com/gatehouse-project/gatehouse/deadletter"
 	"github.com/gatehouse-project/gatehouse/estate"
 	"github.com/gatehouse-project/gatehouse/finding"
+	"github.com/gatehouse-project/gatehouse/identity"
 	"github.com/gatehouse-project/gatehouse/inventory"
 	"github.com/gatehouse-project/gatehouse/logging"
 )
@@ -31,6 +33,8 @@ type Store interface {
 	deadletter.Store
 	finding.Store
 	logging.Journal
+	audit.Store
+	identity.Store
 	Settings
 	Leases
 	io.Closer

@@ -466,7 +466,67 @@ function startTail() {
   addEventListener("pagehide", () => stream.close(), { once: true });
 }
 
+// ---- Choosing: a box of an account, region or API stands for all below it.
+
+function standFor(box) {
+  const form = box.closest("[data-choose]");
+  if (!form || box.name !== "of") return;
+  for (const other of $$("input[name=of]", form)) {
+    if (!other.value.startsWith(`${box.value}/`)) continue;
+    other.checked = box.checked;
+    other.indeterminate = false;
+  }
+  for (const whole of $$("input[name=of]", form)) {
+    const parts = $$("input[name=of]", form).filter((o) => o.value.startsWith(`${whole.value}/`) && o.value.split("/").length === 4);
+    if (!parts.length) continue;
+    const n = parts.filter((o) => o.checked).length;
+    whole.checked = n === parts.length;
+    whole.indeterminate = n > 0 && n < parts.length;
+  }
+}
+document.addEventListener("change", (e) => {
+  if (e.target.matches("[data-choose] input[name=of]")) standFor(e.target);
+});
+document.addEventListener("submit", (e) => {
+  if (!e.target.matches("[data-choose]")) return;
+  // What a box above stands for need not be said again; that keeps addresses short.
+  const boxes = $$("input[name=of]:checked", e.target);
+  const wholes = new Set(boxes.map((b) => b.value));
+  for (const b of boxes) {
+    const parts = b.value.split("/");
+    if (parts.some((_, i) => i > 0 && wholes.has(parts.slice(0, i).join("/")))) b.disabled = true;
+  }
+});
+document.addEventListener("keydown", (e) => {
+  if (e.key !== "x" || at < 0 || e.ctrlKey || e.metaKey || e.altKey || e.target.matches("input:not([type=checkbox]), select, textarea")) return;
+  $(".pick input", rows()[at])?.click();
+});
+
+// ---- A run is followed until it has ended.
+
+const follows = $("[data-follow]");
+
+function startFollow() {
+  const stream = new EventSource(follows.dataset.follow);
+  stream.addEventListener("part", (e) => {
+    const t = document.createElement("template");
+    t.innerHTML = e.data;
+    enhance(t.content);
+    follows.replaceChildren(t.content);
+  });
+  stream.addEventListener("end", (e) => {
+    stream.close();
+    say(`The run has ended: ${e.data}`);
+  });
+  stream.onerror = () => {
+    if (stream.readyState === EventSource.CLOSED) say("The server refused the stream; reload the page");
+  };
+  addEventListener("pagehide", () => stream.close(), { once: true });
+}
+
 enhance(document);
+if (follows) startFollow();
+for (const box of $$("[data-choose] input[name=of]:checked")) standFor(box);
 if (lab) startLab();
 if (tail) startTail();
 if (link) {

@@ -19,6 +19,16 @@ func (*Store) LoggingHistory(context.Context, int) ([]logging.Entry, error) {
 	return nil, noJournal{}
 }
 
+// LoggingRuns fails: nothing is switched on with this state.
+func (*Store) LoggingRuns(context.Context, int) ([]logging.Entry, error) {
+	return nil, noJournal{}
+}
+
+// LoggingRun fails: nothing is switched on with this state.
+func (*Store) LoggingRun(context.Context, string, int) ([]logging.Entry, error) {
+	return nil, noJournal{}
+}
+
 // noJournal is the error of switching with a state that only collects.
 type noJournal struct{}
 

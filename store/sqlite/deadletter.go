@@ -173,20 +173,23 @@ func (s *Store) CountLetters(ctx context.Context) ([]deadletter.Count, error) {
 
 // MarkLetters marks letters to be delivered again.
 func (s *Store) MarkLetters(ctx context.Context, ids []string) (int, error) {
-	return s.changeLetters(ctx, "marking dead letters", `UPDATE dead_letters SET replay = 1 WHERE id = ?`, ids)
+	return s.changeLetters(ctx, "marking dead letters", `UPDATE dead_letters SET replay = 1 WHERE id = ?`, "deadletter.replayed", ids)
 }
 
 // RemoveLetters removes letters, or of them those that are marked.
 func (s *Store) RemoveLetters(ctx context.Context, ids []string, marked bool) (int, error) {
-	statement := `DELETE FROM dead_letters WHERE id = ?`
+	statement, action := `DELETE FROM dead_letters WHERE id = ?`, "deadletter.discarded"
 	if marked {
-		statement += ` AND replay = 1`
+		// They were delivered; that somebody had them replayed was told then.
+		statement, action = statement+` AND replay = 1`, ""
 	}
-	return s.changeLetters(ctx, "removing dead letters", statement, ids)
+	return s.changeLetters(ctx, "removing dead letters", statement, action, ids)
 }
 
-func (s *Store) changeLetters(ctx context.Context, doing, statement string, ids []string) (int, error) {
-	total := 0
+// changeLetters executes a statement for each letter and tells the audit log of those
+// that were there, under an action that is not empty.
+func (s *Store) changeLetters(ctx context.Context, doing, statement, action string, ids []string) (int, error) {
+	var there []string
 	err := s.update(ctx, doing, func(tx *sql.Tx) error {
 		p := preparer{ctx: ctx, tx: tx}
 		defer p.close()
@@ -203,14 +206,23 @@ func (s *Store) changeLetters(ctx context.Context, doing, statement string, ids 
 			if err != nil {
 				return err
 			}
-			total += int(n)
+			if n > 0 {
+				there = append(there, text)
+			}
 		}
-		return nil
+		if action == "" {
+			return nil
+		}
+		events, err := letterEvents(ctx, action, there)
+		if err != nil {
+			return err
+		}
+		return s.appendAudit(ctx, tx, events...)
 	})
 	if err != nil {
 		return 0, err
 	}
-	return total, nil
+	return len(there), nil
 }
 
 // MarkedLetters returns the oldest marked letters of a sink with their

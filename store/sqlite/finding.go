@@ -26,7 +26,14 @@ const (
 // SaveFindings saves edits and the posture in one transaction; see finding.Store.
 func (s *Store) SaveFindings(ctx context.Context, edits []finding.Edit, posture *finding.Posture) error {
 	return s.update(ctx, "saving findings", func(tx *sql.Tx) error {
-		if err := saveFindings(ctx, tx, edits); err != nil || posture == nil {
+		if err := saveFindings(ctx, tx, edits); err != nil {
+			return err
+		}
+		events, err := findingEvents(ctx, edits)
+		if err != nil {
+			return err
+		}
+		if err := s.appendAudit(ctx, tx, events...); err != nil || posture == nil {
 			return err
 		}
 		body, err := json.Marshal(finding.Posture{Evaluated: posture.Evaluated, Rules: posture.Rules, Accounts: posture.Accounts})

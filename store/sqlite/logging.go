@@ -20,6 +20,19 @@ func (s *Store) LoggingHistory(ctx context.Context, limit int) ([]logging.Entry,
 	return loggingRows[logging.Entry](ctx, s, "reading the journal of switching", `SELECT entry FROM logging_journal ORDER BY id DESC LIMIT ?`, limit)
 }
 
+// LoggingRuns returns at most limit lines that begin or end runs, the newest first.
+func (s *Store) LoggingRuns(ctx context.Context, limit int) ([]logging.Entry, error) {
+	// The journal is short and read by people; an index would be written by all runs.
+	return loggingRows[logging.Entry](ctx, s, "reading the runs of switching",
+		`SELECT entry FROM logging_journal WHERE json_extract(entry, '$.key.kind') = 'run' ORDER BY id DESC LIMIT ?`, limit)
+}
+
+// LoggingRun returns at most limit lines of a run, the oldest first.
+func (s *Store) LoggingRun(ctx context.Context, run string, limit int) ([]logging.Entry, error) {
+	return loggingRows[logging.Entry](ctx, s, "reading a run of switching",
+		`SELECT entry FROM logging_journal WHERE json_extract(entry, '$.run') = ? ORDER BY id LIMIT ?`, run, limit)
+}
+
 func loggingRows[T any](ctx context.Context, s *Store, doing, query string, args ...any) (all []T, err error) {
 	err = s.view(ctx, doing, func(tx *sql.Tx) (err error) {
 		rows, err := tx.QueryContext(ctx, query, args...)
@@ -79,6 +92,10 @@ func (s *Store) SaveLogging(ctx context.Context, c *logging.Changes) error {
 				return err
 			}
 		}
-		return nil
+		events, err := loggingEvents(ctx, c.Log)
+		if err != nil {
+			return err
+		}
+		return s.appendAudit(ctx, tx, events...)
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse-project/gatehouse/identity"
 	"github.com/gatehouse-project/gatehouse/store"
 )
 
@@ -45,6 +46,11 @@ func Exercise(t *testing.T, newPlace func(t *testing.T) Place) {
 		"DeadLettersReplay":        deadLettersReplay,
 		"Settings":                 settings,
 		"LoggingJournal":           loggingJournal,
+		"Audit":                    auditLog,
+		"AuditPages":               auditPages,
+		"AuditIsAtomic":            auditIsAtomic,
+		"AuditIsOneChain":          auditIsOneChain,
+		"AuditOfDecisions":         auditOfDecisions,
 		"Lease":                    lease,
 		"ReadersDoNotWait":         readersDoNotWait,
 	} {
@@ -53,6 +59,13 @@ func Exercise(t *testing.T, newPlace func(t *testing.T) Place) {
 			test(t, newPlace(t))
 		})
 	}
+	t.Run("Identity", func(t *testing.T) {
+		t.Parallel()
+		ExerciseIdentity(t, func(t *testing.T) identity.Store {
+			t.Helper()
+			return open(t, newPlace(t))
+		})
+	})
 }
 
 // start is the time of every world of the suite.

@@ -48,6 +48,37 @@ func loggingJournal(t *testing.T, place Place) {
 	if diff := gocmp.Diff([]logging.Record{done, record("~1pets/GET", "ERROR")}, got); diff != "" {
 		t.Errorf("records (-want +got):\n%s", diff)
 	}
+	began := logging.Entry{
+		At: start, Who: "somebody", Command: "enable", Key: logging.Key{Kind: logging.KindRun, Subject: "run-1"}, Outcome: logging.Intended, Run: "run-1",
+		Summary: &logging.Summary{Digest: "d", Planned: 2, Request: &logging.Request{Command: logging.Enable, EnableOptions: logging.DefaultEnable()}},
+	}
+	line, ended := entry("4", logging.Done), began
+	line.Run = "run-1"
+	ended.Outcome, ended.Summary = logging.Done, &logging.Summary{Done: 2}
+	other := began
+	other.Run, other.Key.Subject = "run-2", "run-2"
+	save(logging.Changes{Log: []logging.Entry{began, line}})
+	save(logging.Changes{Log: []logging.Entry{ended, other}})
+	for _, c := range []struct {
+		limit int
+		want  []logging.Entry
+	}{{10, []logging.Entry{other, ended, began}}, {1, []logging.Entry{other}}} {
+		runs, err := s.LoggingRuns(t.Context(), c.limit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := gocmp.Diff(c.want, runs); diff != "" {
+			t.Errorf("runs (-want +got):\n%s", diff)
+		}
+	}
+	lines, err := s.LoggingRun(t.Context(), "run-1", 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := gocmp.Diff([]logging.Entry{began, line}, lines); diff != "" {
+		t.Errorf("lines of a run (-want +got):\n%s", diff)
+	}
+	save(logging.Changes{Log: []logging.Entry{entry("2", logging.Done), entry("3", logging.Failed)}})
 	history, err := s.LoggingHistory(t.Context(), 2)
 	if err != nil {
 		t.Fatal(err)
