@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gatehouse-project/gatehouse/access"
 	"github.com/gatehouse-project/gatehouse/audit"
 	"github.com/gatehouse-project/gatehouse/collect"
 	"github.com/gatehouse-project/gatehouse/deadletter"
@@ -35,6 +36,9 @@ type Store interface {
 	logging.Journal
 	audit.Store
 	identity.Store
+	// Lending returns the part that keeps what was lent, or an error that is
+	// access.ErrNotKept.
+	Lending() (access.Store, error)
 	Settings
 	Leases
 	io.Closer
@@ -80,6 +84,9 @@ var (
 	ErrFull      = errors.New("no space is left for the store")
 	ErrReadOnly  = errors.New("the store cannot be written")
 	ErrCorrupted = errors.New("the store is damaged")
+	// ErrUnreachable is returned where the store's server does not answer, or does not
+	// let this user in.
+	ErrUnreachable = errors.New("the store's server cannot be reached")
 	// ErrNewer is returned for a store that a newer Gatehouse has migrated.
 	ErrNewer = errors.New("the store was written by a newer version of gatehouse")
 	// ErrForeign is returned for a database that is no Gatehouse store.
@@ -106,7 +113,7 @@ func Open(ctx context.Context, url string, opts Options, engines map[string]Open
 	scheme := Scheme(url)
 	open := engines[scheme]
 	if open == nil {
-		return nil, fmt.Errorf("store %q: no engine for %q is built in: use sqlite:PATH, or to collect alone s3://BUCKET/PREFIX, dynamodb://TABLE/KEY or file:DIR", scheme+":…", scheme)
+		return nil, fmt.Errorf("store %q: no engine for %q is built in: use sqlite:PATH or postgres://HOST/DATABASE, or to collect alone s3://BUCKET/PREFIX, dynamodb://TABLE/KEY or file:DIR", scheme+":…", scheme)
 	}
 	return open(ctx, url, opts)
 }

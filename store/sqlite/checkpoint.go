@@ -3,12 +3,12 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"encoding/binary"
 	"encoding/json"
 	"fmt"
 
 	"github.com/gatehouse-project/gatehouse/collect"
 	"github.com/gatehouse-project/gatehouse/inventory"
+	"github.com/gatehouse-project/gatehouse/store/record"
 )
 
 // LoadCheckpoint returns what the last Commits left: all groups with the
@@ -70,7 +70,7 @@ func loadSeen(ctx context.Context, tx *sql.Tx, c *collect.Checkpoint, at map[int
 			return err
 		}
 		g := &c.Groups[at[group]]
-		g.Seen = append(g.Seen, collect.Seen{Newest: newest, Events: digests(events), Calls: digests(calls)})
+		g.Seen = append(g.Seen, collect.Seen{Newest: newest, Events: record.ReadDigests(events), Calls: record.ReadDigests(calls)})
 		return nil
 	})
 }
@@ -84,7 +84,7 @@ func loadAged(ctx context.Context, tx *sql.Tx, c *collect.Checkpoint, at map[int
 		if err := rows.Scan(&group, &a.Minute, &a.Newest, &events, &calls); err != nil {
 			return err
 		}
-		a.Events, a.Calls = words(events), digests(calls)
+		a.Events, a.Calls = record.ReadWords(events), record.ReadDigests(calls)
 		g := &c.Groups[at[group]]
 		g.Aged = append(g.Aged, a)
 		return nil
@@ -153,7 +153,7 @@ func commitGroups(ctx context.Context, tx *sql.Tx, groups []collect.GroupCheckpo
 			if segment.Newest < g.SeenFrom {
 				continue
 			}
-			_, err := remember.exec(id, segment.Newest, blob(segment.Events), blob(segment.Calls))
+			_, err := remember.exec(id, segment.Newest, record.Digests(segment.Events), record.Digests(segment.Calls))
 			if err != nil {
 				return fmt.Errorf("log group %s: %w", key, err)
 			}
@@ -162,7 +162,7 @@ func commitGroups(ctx context.Context, tx *sql.Tx, groups []collect.GroupCheckpo
 			if m.Minute < g.AgedFrom {
 				continue
 			}
-			if _, err := age.exec(id, m.Minute, m.Newest, wordBlob(m.Events), blob(m.Calls)); err != nil {
+			if _, err := age.exec(id, m.Minute, m.Newest, record.Words(m.Events), record.Digests(m.Calls)); err != nil {
 				return fmt.Errorf("log group %s: %w", key, err)
 			}
 		}
@@ -174,44 +174,6 @@ func commitGroups(ctx context.Context, tx *sql.Tx, groups []collect.GroupCheckpo
 		}
 	}
 	return nil
-}
-
-func blob(digests []uint64) []byte {
-	b := make([]byte, 0, 8*len(digests))
-	for _, d := range digests {
-		b = binary.LittleEndian.AppendUint64(b, d)
-	}
-	return b
-}
-
-func digests(b []byte) []uint64 {
-	if len(b) < 8 {
-		return nil
-	}
-	out := make([]uint64, 0, len(b)/8)
-	for ; len(b) >= 8; b = b[8:] {
-		out = append(out, binary.LittleEndian.Uint64(b))
-	}
-	return out
-}
-
-func wordBlob(words []uint32) []byte {
-	b := make([]byte, 0, 4*len(words))
-	for _, w := range words {
-		b = binary.LittleEndian.AppendUint32(b, w)
-	}
-	return b
-}
-
-func words(b []byte) []uint32 {
-	if len(b) < 4 {
-		return nil
-	}
-	out := make([]uint32, 0, len(b)/4)
-	for ; len(b) >= 4; b = b[4:] {
-		out = append(out, binary.LittleEndian.Uint32(b))
-	}
-	return out
 }
 
 // preparer prepares statements of one transaction and keeps the first error.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-project/gatehouse/deadletter"
+	"github.com/gatehouse-project/gatehouse/store/record"
 )
 
 const (
@@ -213,7 +214,7 @@ func (s *Store) changeLetters(ctx context.Context, doing, statement, action stri
 		if action == "" {
 			return nil
 		}
-		events, err := letterEvents(ctx, action, there)
+		events, err := record.LetterEvents(ctx, action, there)
 		if err != nil {
 			return err
 		}

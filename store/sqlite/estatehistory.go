@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-project/gatehouse/estate"
+	"github.com/gatehouse-project/gatehouse/store/record"
 )
 
 const (
@@ -35,20 +36,8 @@ func (s *Store) compare(ctx context.Context, snapshot *estate.Snapshot) (*compar
 		c.saved, err = savedEstate(ctx, tx)
 		return err
 	})
-	c.diff()
+	c.changes = record.EstateChanges(c.saved, snapshot)
 	return c, err
-}
-
-// diff compares the snapshots. A saved one that cannot be read, as after a change of
-// its form, has no successor: the history goes on with the new one.
-func (c *comparison) diff() {
-	c.changes = nil
-	if c.saved == nil {
-		return
-	}
-	if before, err := decodeEstate(c.saved); err == nil {
-		c.changes = estate.Diff(before, c.snapshot)
-	}
 }
 
 // note adds the changes to the history. Another process may have saved an estate
@@ -60,7 +49,7 @@ func (c *comparison) note(ctx context.Context, tx *sql.Tx) error {
 	}
 	if !bytes.Equal(saved, c.saved) {
 		c.saved = saved
-		c.diff()
+		c.changes = record.EstateChanges(saved, c.snapshot)
 	}
 	if len(c.changes) == 0 {
 		return nil

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-project/gatehouse/finding"
+	"github.com/gatehouse-project/gatehouse/store/record"
 )
 
 const (
@@ -29,7 +30,7 @@ func (s *Store) SaveFindings(ctx context.Context, edits []finding.Edit, posture 
 		if err := saveFindings(ctx, tx, edits); err != nil {
 			return err
 		}
-		events, err := findingEvents(ctx, edits)
+		events, err := record.FindingEvents(ctx, edits)
 		if err != nil {
 			return err
 		}

@@ -2,9 +2,7 @@ package sqlite
 
 import (
 	"context"
-	"crypto/sha256"
 	"database/sql"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +11,7 @@ import (
 
 	"github.com/gatehouse-project/gatehouse/inventory"
 	"github.com/gatehouse-project/gatehouse/store"
+	"github.com/gatehouse-project/gatehouse/store/record"
 )
 
 // settingSequence holds the Sequence of the last Changes applied.
@@ -52,16 +51,6 @@ func sequence(ctx context.Context, tx *sql.Tx) (uint64, error) {
 	return strconv.ParseUint(text, 10, 64)
 }
 
-// stageID is a digest of the key, so that no look-up is needed to refer to it.
-func stageID(k inventory.StageKey) int64 {
-	sum := sha256.Sum256([]byte(string(k.APIType) + "\x00" + k.Account + "\x00" + k.Region + "\x00" + k.APIID + "\x00" + k.Stage))
-	return int64(binary.BigEndian.Uint64(sum[:8]) >> 1)
-}
-
-func stageOf(k inventory.Key) inventory.StageKey {
-	return inventory.StageKey{APIType: k.APIType, Account: k.Account, Region: k.Region, APIID: k.APIID, Stage: k.Stage}
-}
-
 // putStages keeps a name that the estate has told where the inventory has none.
 func putStages(ctx context.Context, tx *sql.Tx, c *inventory.Changes) error {
 	p := preparer{ctx: ctx, tx: tx}
@@ -79,7 +68,7 @@ func putStages(ctx context.Context, tx *sql.Tx, c *inventory.Changes) error {
 		if err != nil {
 			return err
 		}
-		_, err = put.exec(stageID(st.StageKey), string(st.APIType), st.Account, st.Region, st.APIID, st.Stage,
+		_, err = put.exec(record.StageID(st.StageKey), string(st.APIType), st.Account, st.Region, st.APIID, st.Stage,
 			st.APIName, st.Probes, st.Unrouted, st.Overflow, string(open))
 		if err != nil {
 			return fmt.Errorf("stage %s: %w", st.API(), err)
@@ -113,7 +102,7 @@ func putEndpoints(ctx context.Context, tx *sql.Tx, c *inventory.Changes) error {
 			e.ID, e.FirstSeen.UnixMilli(), string(e.Visibility))
 		changed, err := affected(update.exec(args...))
 		if err == nil && changed == 0 {
-			_, err = insert.exec(append(args, stageID(stageOf(e.Key)), e.Method, e.Route)...)
+			_, err = insert.exec(append(args, record.StageID(record.StageOf(e.Key)), e.Method, e.Route)...)
 			if err == nil {
 				_, err = revive.exec(e.ID)
 			}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	"github.com/gatehouse-project/gatehouse/logging"
+	"github.com/gatehouse-project/gatehouse/store/record"
 )
 
 // LoggingRecords returns what was switched on; see logging.Journal.
@@ -92,7 +93,7 @@ func (s *Store) SaveLogging(ctx context.Context, c *logging.Changes) error {
 				return err
 			}
 		}
-		events, err := loggingEvents(ctx, c.Log)
+		events, err := record.LoggingEvents(ctx, c.Log)
 		if err != nil {
 			return err
 		}

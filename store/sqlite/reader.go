@@ -3,13 +3,13 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/gatehouse-project/gatehouse/inventory"
+	"github.com/gatehouse-project/gatehouse/store/record"
 	"github.com/gatehouse-project/gatehouse/transaction"
 )
 
@@ -80,7 +80,7 @@ func (o order) by(down, scan bool) string {
 }
 
 // after adds what comes after the last endpoint of a page.
-func (o order) after(f *filter, c cursor) {
+func (o order) after(f *filter, c record.Cursor) {
 	if o.tied && c.Down {
 		f.add("("+o.columns[0]+" < ? OR "+o.columns[0]+" = ? AND e.id > ?)", c.After[0], c.After[0], c.After[1])
 		return
@@ -91,50 +91,6 @@ func (o order) after(f *filter, c cursor) {
 	}
 	marks := strings.TrimSuffix(strings.Repeat("?,", len(o.columns)), ",")
 	f.add("("+strings.Join(o.columns, ",")+")"+compare+marks+")", c.After...)
-}
-
-// cursor is what Page.Next holds: the order it belongs to and the values of the
-// last endpoint of the page.
-type cursor struct {
-	Sort  string `json:"s"`
-	Down  bool   `json:"d,omitempty"`
-	After []any  `json:"a"`
-}
-
-func (c cursor) String() string {
-	// Strings and numbers always encode.
-	b, _ := json.Marshal(c)
-	return base64.RawURLEncoding.EncodeToString(b)
-}
-
-func parseCursor(text, sort string, down bool, o order) (cursor, error) {
-	var c cursor
-	b, err := base64.RawURLEncoding.DecodeString(text)
-	if err == nil {
-		d := json.NewDecoder(strings.NewReader(string(b)))
-		d.UseNumber() // a float64 would round large counts
-		err = d.Decode(&c)
-	}
-	if err != nil {
-		return c, fmt.Errorf("%w: the cursor is damaged", inventory.ErrInvalidQuery)
-	}
-	if c.Sort != sort || c.Down != down || len(c.After) != len(o.columns) {
-		return c, fmt.Errorf("%w: the cursor belongs to another order", inventory.ErrInvalidQuery)
-	}
-	for i, v := range c.After {
-		switch v := v.(type) {
-		case string:
-		case json.Number:
-			if n, err := v.Int64(); err == nil {
-				c.After[i] = n
-			} else if f, err := v.Float64(); err == nil {
-				c.After[i] = f
-			}
-		default:
-			return c, fmt.Errorf("%w: the cursor is damaged", inventory.ErrInvalidQuery)
-		}
-	}
-	return c, nil
 }
 
 // filter is a WHERE clause under construction.
@@ -224,7 +180,7 @@ func (s *Store) Endpoints(ctx context.Context, q inventory.Query) (inventory.Pag
 	var f filter
 	f.query(&q)
 	err := s.view(ctx, "reading endpoints", func(tx *sql.Tx) error {
-		if err := s.page(ctx, tx, &page, f, o, cursor{Sort: sort, Down: q.Descending}, q.Cursor, limit); err != nil {
+		if err := s.page(ctx, tx, &page, f, o, record.Cursor{Sort: sort, Down: q.Descending}, q.Cursor, limit); err != nil {
 			return err
 		}
 		if q.Cursor == "" && page.Next == "" {
@@ -237,11 +193,11 @@ func (s *Store) Endpoints(ctx context.Context, q inventory.Query) (inventory.Pag
 }
 
 func (s *Store) page(
-	ctx context.Context, tx *sql.Tx, page *inventory.Page, f filter, o order, next cursor, after string, limit int,
+	ctx context.Context, tx *sql.Tx, page *inventory.Page, f filter, o order, next record.Cursor, after string, limit int,
 ) error {
 	scan := len(f.terms) > 0
 	if after != "" {
-		c, err := parseCursor(after, next.Sort, next.Down, o)
+		c, err := record.ReadCursor(after, next.Sort, next.Down, len(o.columns))
 		if err != nil {
 			return err
 		}
@@ -342,7 +298,7 @@ func (s *Store) Facets(ctx context.Context, q inventory.Query) (*inventory.Facet
 			return err
 		}
 		for i := range saved {
-			stages[stageID(saved[i].StageKey)] = saved[i].StageKey
+			stages[record.StageID(saved[i].StageKey)] = saved[i].StageKey
 		}
 		var f filter
 		f.text(&q)
@@ -359,7 +315,7 @@ func (s *Store) Facets(ctx context.Context, q inventory.Query) (*inventory.Facet
 			if err := rows.Scan(&id, &method, &visibility, &n); err != nil {
 				return err
 			}
-			countFacets(out, &q, stages[id], method, visibility, n)
+			record.CountFacets(out, &q, stages[id], method, visibility, n)
 			return nil
 		})
 	})
@@ -367,46 +323,6 @@ func (s *Store) Facets(ctx context.Context, q inventory.Query) (*inventory.Facet
 		return nil, err
 	}
 	return out, nil
-}
-
-// countFacets adds n endpoints to every facet all of whose other filters they
-// pass.
-func countFacets(
-	out *inventory.Facets, q *inventory.Query, k inventory.StageKey, method string, visibility transaction.Visibility, n int,
-) {
-	passes := [7]bool{
-		q.Account == "" || q.Account == k.Account,
-		q.Region == "" || q.Region == k.Region,
-		q.APIID == "" || q.APIID == k.APIID,
-		q.Stage == "" || q.Stage == k.Stage,
-		q.Method == "" || q.Method == method,
-		q.APIType == "" || q.APIType == k.APIType,
-		q.Visibility == "" || q.Visibility == visibility,
-	}
-	failed, last := 0, 0
-	for i, ok := range passes {
-		if !ok {
-			failed++
-			last = i
-		}
-	}
-	add := [7]func(){
-		func() { out.Accounts[k.Account] += n },
-		func() { out.Regions[k.Region] += n },
-		func() { out.APIs[k.APIID] += n },
-		func() { out.Stages[k.Stage] += n },
-		func() { out.Methods[method] += n },
-		func() { out.APITypes[k.APIType] += n },
-		func() { out.Visibilities[visibility] += n },
-	}
-	switch failed {
-	case 0:
-		for _, f := range add {
-			f()
-		}
-	case 1:
-		add[last]()
-	}
 }
 
 // Traffic returns the minutes in [from, to) that were observed, oldest first.

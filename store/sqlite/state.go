@@ -1,26 +1,24 @@
 package sqlite
 
 import (
-	"bytes"
-	"compress/gzip"
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/gatehouse-project/gatehouse/estate"
+	"github.com/gatehouse-project/gatehouse/inventory"
 	"github.com/gatehouse-project/gatehouse/store"
+	"github.com/gatehouse-project/gatehouse/store/record"
 )
 
 // SaveEstate replaces the last snapshot, notes in the history what differs from it,
 // and gives the inventory the names of the APIs in it.
 func (s *Store) SaveEstate(ctx context.Context, snapshot *estate.Snapshot) error {
-	var b bytes.Buffer
-	z := gzip.NewWriter(&b)
-	if err := errors.Join(json.NewEncoder(z).Encode(snapshot), z.Close()); err != nil {
-		return fmt.Errorf("encoding the estate: %w", err)
+	encoded, err := record.Estate(snapshot)
+	if err != nil {
+		return err
 	}
 	h, err := s.compare(ctx, snapshot)
 	if err != nil {
@@ -31,7 +29,7 @@ func (s *Store) SaveEstate(ctx context.Context, snapshot *estate.Snapshot) error
 			return err
 		}
 		_, err := tx.ExecContext(ctx, `INSERT INTO estate (id, snapshot) VALUES (1, ?)
-			ON CONFLICT (id) DO UPDATE SET snapshot = excluded.snapshot`, b.Bytes())
+			ON CONFLICT (id) DO UPDATE SET snapshot = excluded.snapshot`, encoded)
 		if err != nil {
 			return err
 		}
@@ -44,22 +42,14 @@ func nameAPIs(ctx context.Context, tx *sql.Tx, snapshot *estate.Snapshot) error 
 	if err != nil {
 		return err
 	}
-	type place struct{ account, region, id string }
-	names := map[place]string{}
-	for _, account := range snapshot.Accounts {
-		for _, region := range account.Regions {
-			for i := range region.APIs {
-				names[place{account.ID, region.Name, region.APIs[i].ID}] = region.APIs[i].Name
-			}
-		}
-	}
+	names := record.APINames(snapshot)
 	for i := range stages {
 		st := &stages[i]
-		name := names[place{st.Account, st.Region, st.APIID}]
+		name := names[inventory.StageKey{Account: st.Account, Region: st.Region, APIID: st.APIID}]
 		if name == "" || name == st.APIName {
 			continue
 		}
-		if _, err := tx.ExecContext(ctx, `UPDATE stages SET api_name = ? WHERE id = ?`, name, stageID(st.StageKey)); err != nil {
+		if _, err := tx.ExecContext(ctx, `UPDATE stages SET api_name = ? WHERE id = ?`, name, record.StageID(st.StageKey)); err != nil {
 			return err
 		}
 	}
@@ -76,7 +66,7 @@ func (s *Store) LoadEstate(ctx context.Context) (*estate.Snapshot, error) {
 	if err != nil || b == nil {
 		return nil, err
 	}
-	snapshot, err := decodeEstate(b)
+	snapshot, err := record.ReadEstate(b)
 	if err != nil {
 		return nil, fmt.Errorf("loading the estate: %w", err)
 	}
@@ -90,18 +80,6 @@ func savedEstate(ctx context.Context, tx *sql.Tx) (b []byte, err error) {
 		return nil, nil
 	}
 	return b, err
-}
-
-func decodeEstate(b []byte) (*estate.Snapshot, error) {
-	snapshot := new(estate.Snapshot)
-	z, err := gzip.NewReader(bytes.NewReader(b))
-	if err == nil {
-		err = json.NewDecoder(z).Decode(snapshot)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("the saved snapshot cannot be read: %w", err)
-	}
-	return snapshot, nil
 }
 
 // Setting returns the value of a key, or "" if it was never set.

@@ -23,6 +23,7 @@ func Exercise(t *testing.T, newPlace func(t *testing.T) Place) {
 		"CheckpointIsAtomic":       checkpointIsAtomic,
 		"SeenSegmentsArePruned":    seenSegmentsArePruned,
 		"AgedMinutesArePruned":     agedMinutesArePruned,
+		"AnyTextIsKept":            anyTextIsKept,
 		"ChangesApplyOnce":         changesApplyOnce,
 		"ChangesWithoutGap":        changesWithoutGap,
 		"InventoryGoesOn":          inventoryGoesOn,
@@ -59,6 +60,10 @@ func Exercise(t *testing.T, newPlace func(t *testing.T) Place) {
 			test(t, newPlace(t))
 		})
 	}
+	t.Run("Access", func(t *testing.T) {
+		t.Parallel()
+		exerciseAccess(t, newPlace)
+	})
 	t.Run("Identity", func(t *testing.T) {
 		t.Parallel()
 		ExerciseIdentity(t, func(t *testing.T) identity.Store {

@@ -1,4 +1,4 @@
-package sqlite
+package record
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 	"github.com/gatehouse-project/gatehouse/logging"
 )
 
-// The store writes these events itself, in the transaction of the change: a process
+// A store writes these events itself, in the transaction of the change: a process
 // that dies between the two would leave a decision that nobody made, or one that was
 // never taken. Who decides comes with the context (audit.WithActor).
 
@@ -45,10 +45,10 @@ type decision struct {
 	Until string        `json:"until,omitempty"`
 }
 
-// findingEvents tells of the decisions among changes of findings: those of people, and
+// FindingEvents tells of the decisions among changes of findings: those of people, and
 // the end of an acceptance. What the rules see come and go is in the findings' own
 // history; nobody decided it.
-func findingEvents(ctx context.Context, edits []finding.Edit) ([]audit.Event, error) {
+func FindingEvents(ctx context.Context, edits []finding.Edit) ([]audit.Event, error) {
 	var out []audit.Event
 	for i := range edits {
 		f := &edits[i].Finding
@@ -86,8 +86,8 @@ func findingEvents(ctx context.Context, edits []finding.Edit) ([]audit.Event, er
 	return out, nil
 }
 
-// letterEvents tells what somebody had done with dead letters.
-func letterEvents(ctx context.Context, action string, ids []string) ([]audit.Event, error) {
+// LetterEvents tells what somebody had done with dead letters.
+func LetterEvents(ctx context.Context, action string, ids []string) ([]audit.Event, error) {
 	var out []audit.Event
 	for len(ids) > 0 {
 		n := min(len(ids), lettersAnEvent)
@@ -107,10 +107,10 @@ func letterEvents(ctx context.Context, action string, ids []string) ([]audit.Eve
 	return out, nil
 }
 
-// loggingEvents tells of the runs that switch logging: that one is about to begin,
+// LoggingEvents tells of the runs that switch logging: that one is about to begin,
 // before anything is changed, and what came of it. The single settings are in the
 // journal of switching.
-func loggingEvents(ctx context.Context, lines []logging.Entry) ([]audit.Event, error) {
+func LoggingEvents(ctx context.Context, lines []logging.Entry) ([]audit.Event, error) {
 	var out []audit.Event
 	for i := range lines {
 		l := &lines[i]
