@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/gatehouse-project/gatehouse/iam"
@@ -139,7 +140,13 @@ type authority struct {
 	sim      *Sim
 	clock    func() time.Time // of signing
 	verifier sigv4.Verifier
+	// presigned verifies presigned requests to STS. They are good for 15 minutes
+	// whatever X-Amz-Expires says: tokens of EKS, which the AWS CLI signs for 60
+	// seconds, rest on that.
+	presigned sigv4.Verifier
 }
+
+const presignedLife = 15 * time.Minute
 
 var _ Authority = (*authority)(nil)
 
@@ -153,12 +160,17 @@ func newAuthority(s *Sim, clock func() time.Time) *authority {
 		// The end of the session is in the simulated time, and is checked below.
 		return sigv4.Credentials{AccessKeyID: id, SecretAccessKey: c.SecretAccessKey, SessionToken: c.SessionToken}, nil
 	}
+	a.presigned.Lookup, a.presigned.Service, a.presigned.PresignedLife = a.verifier.Lookup, "sts", presignedLife
 	return a
 }
 
 // Authenticate verifies the signature, the session token and the expiry.
 func (a *authority) Authenticate(r *http.Request, body []byte, key Credential) error {
-	if _, err := a.verifier.VerifyBody(r, body, a.clock()); err != nil {
+	verifier := &a.verifier
+	if strings.HasSuffix(r.URL.Query().Get("X-Amz-Credential"), "/sts/aws4_request") {
+		verifier = &a.presigned
+	}
+	if _, err := verifier.VerifyBody(r, body, a.clock()); err != nil {
 		return err
 	}
 	if !key.Expires.IsZero() && !a.sim.clock().Before(key.Expires) {

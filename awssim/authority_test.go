@@ -13,6 +13,7 @@ import (
 	ststypes "github.com/aws/aws-sdk-go-v2/service/sts/types"
 
 	"github.com/gatehouse-project/gatehouse/awssim"
+	"github.com/gatehouse-project/gatehouse/sigv4"
 )
 
 const mismatch = "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details."
@@ -101,6 +102,26 @@ func TestPresignedCallerIdentity(t *testing.T) {
 	}
 	if status, body := get(req.URL + "&x=y"); status != http.StatusForbidden || !strings.Contains(body, "SignatureDoesNotMatch") {
 		t.Errorf("with a parameter more the answer is %d %s", status, body)
+	}
+}
+
+// What is presigned for STS is good for 15 minutes, however short X-Amz-Expires is.
+func TestPresignedCallerIdentityLasts(t *testing.T) {
+	t.Parallel()
+	for offset, want := range map[time.Duration]int{14 * time.Minute: http.StatusOK, 16 * time.Minute: http.StatusForbidden} {
+		w := newWorld(t, awssim.Options{SigningClock: func() time.Time { return time.Now().Add(offset) }})
+		r := must[*http.Request](t)(http.NewRequestWithContext(ctx(t), http.MethodGet, w.url+"/?Action=GetCallerIdentity&Version=2011-06-15", http.NoBody))
+		key := w.sim.Account(orders).AddAccessKey("admin")
+		signer := sigv4.Signer{Credentials: sigv4.Credentials{AccessKeyID: key.AccessKeyID, SecretAccessKey: key.SecretAccessKey}, Region: region, Service: "sts"}
+		if _, err := signer.Presign(r, time.Now(), time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		res := must[*http.Response](t)(http.DefaultClient.Do(r))
+		body := must[string](t)(readAll(res.Body))
+		closeBody(t, res.Body)
+		if res.StatusCode != want {
+			t.Errorf("after %v the answer is %d %s", offset, res.StatusCode, body)
+		}
 	}
 }
 

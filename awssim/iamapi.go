@@ -112,6 +112,9 @@ func prepareIAM(x *exchange, about iamEntity) error {
 		x.call.Resource = prefix + "role/" + name
 		if r := a.role(name); r != nil {
 			x.call.Resource = r.arn
+			if r.boundary != "" {
+				x.call.Context["iam:PermissionsBoundary"] = []string{r.boundary}
+			}
 		}
 		// Which policy is attached or detached is a condition key of its own.
 		if policy := f.Get("PolicyArn"); policy != "" {

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"unicode"
 
 	"github.com/gatehouse-project/gatehouse/iam"
 )
@@ -111,8 +112,27 @@ func putRolePolicy(x *exchange) (any, error) {
 			r.Inline = map[string]string{}
 		}
 		r.Inline[x.form.Get("PolicyName")] = text
-		return nil
+		return checkInlineSize(r)
 	})
+}
+
+// maxRoleInline is how many characters the inline policies of a role may have together,
+// white space not counted.
+const maxRoleInline = 10_240
+
+func checkInlineSize(r *Role) error {
+	size := 0
+	for _, p := range compileRole("aws", r).inline {
+		for _, c := range p.text {
+			if !unicode.IsSpace(c) {
+				size++
+			}
+		}
+	}
+	if size > maxRoleInline {
+		return &Error{Status: 409, Code: "LimitExceeded", Message: "Maximum policy size of 10240 bytes exceeded for role " + r.Name}
+	}
+	return nil
 }
 
 func deleteRolePolicy(x *exchange) (any, error) {

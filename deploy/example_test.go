@@ -46,8 +46,18 @@ func examples() []example {
 		{"invoker", "api-invoker", one("api-account", spokeID, "api-region", place, "api", "a1b2c3d4e5", "stages", "prod", "methods", "GET", "paths", "/orders/{id}",
 			"caller-accounts", "444455556666", "caller-users", "arn:aws:iam::444455556666:user/build", "caller-role-prefixes", "555566667777:ecs-app-", "external-id", "x-e2e", "invalidate-cache", "true")},
 		{"invoker of a WebSocket API", "api-invoker", one("api-account", spokeID, "api-region", place, "api", "a1b2c3d4e5", "api-type", "WEBSOCKET", "stages", "prod", "caller-accounts", "444455556666", "manage-connections", "true")},
+		{"lending", "api-lending", one("api-account", spokeID, "api-region", place, "api", "a1b2c3d4e5", "stages", "prod", "hub-role", hubARN, "external-id", "x-e2e")},
+		{"lending a WebSocket API", "api-lending", one("api-account", spokeID, "api-region", place, "api", "a1b2c3d4e5", "api-type", "WEBSOCKET", "stages", "prod", "hub-role", hubARN, "external-id", "x-e2e", "manage-connections", "true")},
 		{"people by SSO", "eks-access", one("account", spokeID, "region", place, "cluster", "orders", "permission-sets", "Developers", "sso-region", place)},
 		{"people by SAML", "eks-access", one("account", spokeID, "region", place, "cluster", "orders", "sign-in", "saml", "saml-provider", "okta", "mapping", "aws-auth", "groups", "gatehouse:users")},
+		{"people by SAML alone", "eks-access", one("account", spokeID, "region", place, "cluster", "orders", "sign-in", "saml", "saml-provider", "okta", "saml-subject", "false", "role-name", "apono-k8s-access")},
+		{"lender", "eks-access", one("account", spokeID, "region", place, "cluster", "orders,billing", "permission-sets", "Developers", "lend", "eks-rbac,eks-access-entry", "hub-role", hubARN, "external-id", "x-e2e",
+			"principals", "arn:aws:iam::222233334444:role/people/eks-{{person}},arn:aws:iam::222233334444:role/oncall", "secret", "gatehouse/orders", "secret-key", kmsARN, "bindable-roles", "view,edit")},
+		{"lender of bindings", "eks-access", one("account", spokeID, "region", place, "cluster", "orders", "permission-sets", "Developers", "hub-role", hubARN, "external-id", "x-e2e",
+			"secret", "arn:aws:secretsmanager:us-east-1:222233334444:secret:gatehouse/orders-a1B2c3")},
+		{"lender by aws-auth", "eks-access", one("account", spokeID, "region", place, "cluster", "orders", "permission-sets", "Developers", "hub-role", hubARN, "external-id", "x-e2e", "mapping", "aws-auth")},
+		{"lender of access policies", "eks-access", one("account", spokeID, "region", place, "cluster", "orders", "lend", "eks-access-entry", "hub-role", hubARN, "external-id", "x-e2e",
+			"principals", "arn:aws:iam::222233334444:role/oncall", "cluster-admin", "true")},
 	}
 }
 

@@ -84,7 +84,7 @@ func TestIntegrationTerraformApplies(t *testing.T) {
 	endpoint := moto(t)
 	for _, e := range examples() {
 		switch e.name {
-		case "hub", "spoke of a region", "switcher", "client", "invoker", "people by SAML", "lambda of spokes":
+		case "hub", "spoke of a region", "switcher", "client", "invoker", "people by SAML", "lender by aws-auth", "lambda of spokes":
 		default:
 			continue
 		}

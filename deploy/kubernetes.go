@@ -20,11 +20,11 @@ const KubernetesStack = "kubernetes"
 
 var kubernetes = &Stack{
 	Name:    KubernetesStack,
-	Summary: "the collector in a cluster: service account, configuration, volume, deployment, network policy, disruption budget",
+	Summary: "the collector in a cluster: service account, configuration, volume, deployment, network policy, disruption budget; and what lending needs in one",
 	About: "Written by 'gatehouse deploy kubernetes --out DIR', as manifests or as a Helm chart. " +
 		"The pod meets the Pod Security Standard restricted. The role of the service account is what the stack collector-hub makes.",
 	Parameters: []Parameter{
-		{Name: "image", Summary: "image of Gatehouse that the cluster can pull", Example: "registry.example.com/gatehouse:1.0.0", Required: true, check: checkImage},
+		{Name: "image", Summary: "image of Gatehouse that the cluster can pull (needed unless lending is only)", Example: "registry.example.com/gatehouse:1.0.0", check: checkImage},
 		{Name: "name", Summary: "name of the deployment and of what belongs to it", Example: "gatehouse", Default: "gatehouse", check: checkServiceName},
 		{Name: "namespace", Summary: "namespace", Example: "gatehouse", Default: "gatehouse", check: checkDNSLabel},
 		flag("create-namespace", "also write the namespace, with the label that makes the API server hold pods to the standard restricted", true),
@@ -41,6 +41,7 @@ var kubernetes = &Stack{
 		{Name: "storage-size", Summary: "size of the volume", Example: "10Gi", Default: "10Gi", check: pattern("a size such as 10Gi", `[1-9][0-9]{0,5}(Mi|Gi|Ti)`)},
 		{Name: "storage-class", Summary: "storage class of the volume (default: the cluster's own)", Example: "gp3", check: checkSubdomain},
 		{Name: "cpu", Summary: "processor time that is asked for", Example: "250m", Default: "250m", check: pattern("an amount of processor time such as 250m or 2", `[1-9][0-9]{0,5}m?`)},
+		lendingParameter, lenderGroupParameter, lenderUserParameter, bindableParameter,
 		{Name: "memory", Summary: "memory that is asked for, and the most that is given", Example: "1Gi", Default: "1Gi", check: pattern("a size such as 1Gi", `[1-9][0-9]{0,5}(Mi|Gi)`)},
 	},
 	write: writeKubernetes,
@@ -100,6 +101,12 @@ func writeKubernetes(s *Stack, language Language, in *input) ([]File, error) {
 	if language != Kubernetes && language != Helm {
 		return nil, in.fail("", "write it with 'gatehouse deploy kubernetes --out DIR'", "it is written as manifests or as a Helm chart, not as %s", clip(string(language)))
 	}
+	if err := in.checkPodLending(language); err != nil {
+		return nil, err
+	}
+	if in.text("lending") == lendingOnly {
+		return in.lenderFiles(s)
+	}
 	v, err := in.chartValues()
 	if err != nil {
 		return nil, err
@@ -125,14 +132,20 @@ func (in *input) chartValues() (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return map[string]any{
+	values := map[string]any{
 		"name": in.text("name"), "createNamespace": in.flag("create-namespace"),
 		"serviceAccount": in.text("service-account"), "roleARN": in.text("role-arn"), "image": in.text("image"),
 		"config": in.podConfig(), "env": env,
 		"storageSize": in.text("storage-size"), "storageClass": in.text("storage-class"),
 		"cpu": in.text("cpu"), "memory": in.text("memory"),
 		"metricsNamespace": in.text("metrics-namespace"), "egressPorts": ports,
-	}, nil
+	}
+	if in.text("lending") != lendingNone {
+		if values["lender"], err = in.lenderValues(); err != nil {
+			return nil, err
+		}
+	}
+	return values, nil
 }
 
 // podConfig is gatehouse.yaml.

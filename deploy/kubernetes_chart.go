@@ -47,7 +47,12 @@ var chartFunctions = template.FuncMap{
 // manifests renders the chart's templates for one namespace, in the order in which
 // they are applied. A template that gives nothing gives no file.
 func manifests(namespace string, values map[string]any) ([]File, error) {
-	templates, err := fs.Glob(chart, "chart/templates/*.yaml")
+	return manifestsOf("chart/templates/*.yaml", namespace, values)
+}
+
+// manifestsOf renders the templates that a pattern matches.
+func manifestsOf(pattern, namespace string, values map[string]any) ([]File, error) {
+	templates, err := fs.Glob(chart, pattern)
 	if err != nil {
 		return nil, fmt.Errorf("reading the chart: %w", err)
 	}
@@ -79,6 +84,7 @@ var valueRemarks = map[string]string{
 	"createNamespace":  "Helm puts its own record into the namespace, so the namespace is there before the chart.",
 	"egressPorts":      "TCP ports that the pod may reach, beside DNS.",
 	"env":              "Variables of the pod: name and value, or name, secret and key.",
+	"lender":           "What lending needs in the cluster: rules of the cluster role, and the group or user that has it.",
 	"metricsNamespace": "Namespace whose pods may read the metrics.",
 	"roleARN":          "Role of the service account; empty with EKS Pod Identity.",
 	"storageClass":     "Empty: the cluster's own.",

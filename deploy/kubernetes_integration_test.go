@@ -145,6 +145,7 @@ var places = map[string]string{
 	"PersistentVolumeClaim": "/api/v1/namespaces/NS/persistentvolumeclaims", "Service": "/api/v1/namespaces/NS/services", "Pod": "/api/v1/namespaces/NS/pods",
 	"Deployment": "/apis/apps/v1/namespaces/NS/deployments", "NetworkPolicy": "/apis/networking.k8s.io/v1/namespaces/NS/networkpolicies",
 	"PodDisruptionBudget": "/apis/policy/v1/namespaces/NS/poddisruptionbudgets",
+	"ClusterRole":         "/apis/rbac.authorization.k8s.io/v1/clusterroles", "ClusterRoleBinding": "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
 }
 
 // apply applies a manifest with server-side apply; unknown fields are refused.

@@ -36,6 +36,7 @@ func kubernetesReadme(s *Stack, language Language, in *input) []byte {
 	if len(in.list("sink")) == 0 && len(in.list("environment")) == 0 && len(in.list("secret-environment")) == 0 {
 		b.WriteString("\n## Sinks\n\nNone is named, so the pod would stop at once. Name one with `--param sink=ADDRESS`.\n")
 	}
+	in.lendingReadme(&b)
 	b.WriteString("\n## Written for\n\nTo change something, write the folder again:\n\n    gatehouse deploy kubernetes --out DIR --params params.yaml")
 	if language == Helm {
 		b.WriteString(" --helm")

@@ -33,7 +33,8 @@ func pods(tb testing.TB) map[string]Values {
 			"spoke-roles", "arn:aws:iam::222233334444:role/GatehouseCollector,arn:aws:iam::333344445555:role/GatehouseCollector",
 			"external-id", "1e3", "regions", "eu-west-1,us-east-1", "sink", "kafka://b1.example.com:9094,b2.example.com:9095/calls?format=native&batch_count=5",
 			"sink", "https://calls.example.com:8443/in?format=native", "environment", "GATEHOUSE_LOG_LEVEL=debug", "environment", `NOTE=a, "b": $(C) {{ .Values }} <é> # \`,
-			"secret-environment", "GATEHOUSE_KAFKA_PASSWORD=kafka/password", "egress-ports", "5432", "storage-class", "gp3"),
+			"secret-environment", "GATEHOUSE_KAFKA_PASSWORD=kafka/password", "egress-ports", "5432", "storage-class", "gp3",
+			"lending", "also", "lender-group", "access-lenders", "lender-user", "gatehouse-lender", "bindable-roles", "view"),
 		"in place of another": replaced,
 	}
 }

@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"strings"
 	"testing"
@@ -54,6 +55,24 @@ func TestMistakesInParameters(t *testing.T) {
 		{"people by SSO", "user-name", "{{SessionNameRaw}}", "has no colon before the session name"},
 		{"people by SSO", "user-name", "system:{{SessionName}}", "EKS keeps names that begin with system:"},
 		{"people by SSO", "groups", "system:masters", "belongs to Kubernetes or EKS"},
+		{"people by SSO", "groups", "gatehouse-lenders", "is the group of Gatehouse's own role"},
+		{"people by SSO", "lend", "everything", "is none of eks-rbac, eks-access-entry"},
+		{"people by SSO", "lend", "eks-access-entry", "parameter hub-role: it is missing"},
+		{"people by SSO", "hub-role", hubARN, "parameter external-id: it is missing"},
+		{"people by SSO", "external-id", "x-e2e", "parameter hub-role: it is missing"},
+		{"people by SSO", "secret", "gatehouse/orders", "parameter hub-role: it is missing"},
+		{"lender", "principals", "", "parameter principals: it is missing"},
+		{"lender", "principals", "arn:aws:sts::222233334444:assumed-role/eks/alice", "is not the ARN of a role"},
+		{"lender", "principals", "arn:aws:iam::222233334444:role/${aws:username}", "is not the ARN of a role"},
+		{"lender", "principals", "arn:aws:iam::222233334444:role/*", "is not the ARN of a role"},
+		{"lender", "lend", "eks-rbac", "only bindings are lent"},
+		{"lender", "mapping", "aws-auth", "a cluster that knows aws-auth alone has not"},
+		{"lender", "secret", "", "it is missing, and secret-key is there"},
+		{"lender", "secret", "gatehouse/*", "is not the name or ARN of a secret"},
+		{"lender", "lender-group", "system:masters", "belongs to Kubernetes or EKS"},
+		{"lender", "lender-role-name", "gatehouse-k8s-access", "people's role has this name"},
+		{"lender", "bindable-roles", "*", "is not the name of a role of Kubernetes"},
+		{"lender", "cluster", manyClusters(), "characters, and IAM takes 10240"},
 	} {
 		t.Run(c.example+" "+c.parameter+" "+c.value, func(t *testing.T) {
 			t.Parallel()
@@ -86,6 +105,15 @@ func TestMistakesInParameters(t *testing.T) {
 			t.Fatalf("no example %s", c.example)
 		})
 	}
+}
+
+// manyClusters are more than one policy can name.
+func manyClusters() string {
+	var all []string
+	for n := range 100 {
+		all = append(all, fmt.Sprintf("cluster-%d", n))
+	}
+	return strings.Join(all, ",")
 }
 
 // The example that describe shows passes the parameter's own check.

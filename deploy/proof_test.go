@@ -38,6 +38,9 @@ const (
 	logsARN  = "arn:aws:logs:eu-west-1:222233334444:"
 	spokeARN = "arn:aws:iam::222233334444:role/GatehouseCollector"
 	orders   = "arn:aws:execute-api:eu-west-1:222233334444:a1b2c3d4e5"
+
+	lent       = "arn:aws:iam::222233334444:role/gatehouse-api-invoker"
+	lentBounds = "arn:aws:iam::222233334444:policy/gatehouse-api-invoker-bounds"
 )
 
 func groupStream(name string) string { return logsARN + "log-group:" + name + ":log-stream:" }
@@ -157,6 +160,18 @@ func TestPoliciesAllowWhatIsCalledAndNothingNear(t *testing.T) {
 				calls(strings.Replace(orders, "a1b2c3d4e5", "z9y8x7w6v5", 1)+"/prod/GET/orders/1", "execute-api:Invoke"), calls(strings.Replace(orders, spokeID, "999988887777", 1)+"/prod/GET/orders/1", "execute-api:Invoke"),
 				calls(orders+"/prod/GET/orders/1", "execute-api:InvalidateCache", "execute-api:ManageConnections")),
 		},
+		{example: "lending", policy: "bounds.policy", allowed: calls(orders+"/prod/GET/orders/1", "execute-api:Invoke"), denied: join(
+			calls(orders+"/prod/GET/orders/1", "execute-api:ManageConnections"), calls(orders+"/dev/GET/orders/1", "execute-api:Invoke"), calls("*", "iam:CreateUser", "sts:AssumeRole"))},
+		{example: "lending", policy: "invoker.assume_role_policy", caller: hubARN, allowed: with(given("sts:ExternalId", "x-e2e"), calls(lent, "sts:AssumeRole")), denied: join(calls(lent, "sts:AssumeRole"), with(given("sts:ExternalId", "other"), calls(lent, "sts:AssumeRole")))},
+		{example: "lending", policy: "invoker.assume_role_policy", caller: "arn:aws:iam::222233334444:role/Admin", denied: with(given("sts:ExternalId", "x-e2e"), calls(lent, "sts:AssumeRole"))},
+		{
+			example: "lending", policy: "control_switch.policy",
+			allowed: join(calls(lent, "iam:GetRole", "iam:ListRolePolicies", "iam:GetRolePolicy"), with(given("iam:PermissionsBoundary", lentBounds), calls(lent, "iam:PutRolePolicy", "iam:DeleteRolePolicy"))),
+			denied: join(calls(lent, "iam:PutRolePolicy", "iam:AttachRolePolicy", "iam:DeleteRolePermissionsBoundary", "iam:PutRolePermissionsBoundary", "iam:UpdateAssumeRolePolicy"),
+				with(given("iam:PermissionsBoundary", "arn:aws:iam::aws:policy/AdministratorAccess"), calls(lent, "iam:PutRolePolicy")),
+				with(given("iam:PermissionsBoundary", lentBounds), calls("arn:aws:iam::222233334444:role/Admin", "iam:PutRolePolicy")), calls(lentBounds, "iam:CreatePolicyVersion")),
+		},
+		{example: "lending a WebSocket API", policy: "bounds.policy", allowed: calls(orders+"/prod/POST/@connections/abc=", "execute-api:ManageConnections"), denied: calls(orders+"/dev/POST/@connections/abc=", "execute-api:ManageConnections")},
 		{example: "invoker", policy: "invoker_invoke.policy", allowed: calls(orders+"/prod/GET/orders/1", "execute-api:Invoke", "execute-api:InvalidateCache"), denied: join(calls(orders+"/prod/GET/orders/1", "execute-api:ManageConnections"), calls(orders+"/dev/GET/orders/1", "execute-api:Invoke"))},
 		{example: "invoker of a WebSocket API", policy: "invoker_connections.policy", allowed: calls(orders+"/prod/POST/@connections/abc=", "execute-api:ManageConnections"), denied: join(calls(orders+"/dev/POST/@connections/abc=", "execute-api:ManageConnections"), calls(orders+"/prod/POST/@connections/abc=", "execute-api:Invoke"))},
 		{example: "invoker", policy: "invoker.assume_role_policy", caller: "arn:aws:iam::555566667777:role/ecs-app-dev", allowed: with(given("sts:ExternalId", "x-e2e"), calls("arn:aws:iam::222233334444:role/api-invoker", "sts:AssumeRole")), denied: calls("arn:aws:iam::222233334444:role/api-invoker", "sts:AssumeRole")},
@@ -207,18 +222,23 @@ func TestPoliciesAllowWhatIsCalledAndNothingNear(t *testing.T) {
 	} {
 		t.Run(p.example+" "+p.policy+" "+p.caller, func(t *testing.T) {
 			t.Parallel()
-			policy := policyOf(t, p.example, p.policy)
-			for _, a := range p.allowed {
-				if !p.decides(t, policy, a) {
-					t.Errorf("%s on %s %v is refused\n%s", a.action, a.resource, a.context, policy.Pretty())
-				}
-			}
-			for _, a := range p.denied {
-				if p.decides(t, policy, a) {
-					t.Errorf("%s on %s %v is allowed\n%s", a.action, a.resource, a.context, policy.Pretty())
-				}
-			}
+			p.check(t)
 		})
+	}
+}
+
+func (p *proof) check(t *testing.T) {
+	t.Helper()
+	policy := policyOf(t, p.example, p.policy)
+	for _, a := range p.allowed {
+		if !p.decides(t, policy, a) {
+			t.Errorf("%s on %s %v is refused\n%s", a.action, a.resource, a.context, policy.Pretty())
+		}
+	}
+	for _, a := range p.denied {
+		if p.decides(t, policy, a) {
+			t.Errorf("%s on %s %v is allowed\n%s", a.action, a.resource, a.context, policy.Pretty())
+		}
 	}
 }
 
@@ -242,7 +262,8 @@ func policyOf(t *testing.T, example, name string) *iam.Document {
 }
 
 // decides reports whether a policy allows a call. The other side of a call between
-// accounts allows everything, so that this policy alone is asked.
+// accounts allows everything, and a key's policy the account, so that this policy alone is
+// asked.
 func (p *proof) decides(t *testing.T, d *iam.Document, a ask) bool {
 	t.Helper()
 	caller := p.caller
@@ -272,8 +293,12 @@ func (p *proof) decides(t *testing.T, d *iam.Document, a ask) bool {
 	var policies iam.Policies
 	if d.Kind == iam.KindIdentity {
 		policies.Identity = []iam.Attached{{Name: p.policy, Policy: compiled}}
-		if account != who.Account {
-			open, err := iam.ParseAndCompile(iam.KindResource, []byte(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"*","Resource":"*"}]}`))
+		if key := strings.Contains(a.resource, ":kms:"); key || account != who.Account {
+			text := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"*","Resource":"*"}]}`
+			if key { // leaves it to the policies of roles, as that of AWS's console does
+				text = strings.Replace(text, `"*"`, `{"AWS":"arn:aws:iam::`+account+`:root"}`, 1)
+			}
+			open, err := iam.ParseAndCompile(iam.KindResource, []byte(text))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -9,7 +9,7 @@ import (
 
 var stacks = []*Stack{
 	collectorHub, collectorSpoke, organization, collectorLambda, loggingStack, switcher,
-	protectedAPI, apiClient, apiInvoker, eksAccess, kubernetes,
+	protectedAPI, apiClient, apiInvoker, apiLending, eksAccess, kubernetes,
 }
 
 // Parameters that several stacks have.

@@ -32,6 +32,9 @@ type Verifier struct {
 	Region  string
 	// Skew is how far a request's time may be from now; 0: DefaultSkew.
 	Skew time.Duration
+	// PresignedLife is how long a presigned request is good, whatever X-Amz-Expires
+	// says; 0: for as long as that says.
+	PresignedLife time.Duration
 	// MaxBody is how long a body may be, in bytes; 0: MaxBody.
 	MaxBody int64
 	// Rules of the service. With no Service they are RulesOf the one in the
@@ -191,6 +194,10 @@ func (v *Verifier) checkWindow(c *claim, now time.Time) *Error {
 			return incomplete("X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires must be less than 604800 seconds", "")
 		}
 		life = time.Duration(seconds) * time.Second
+		c.expires = life
+	}
+	if c.presigned && v.PresignedLife > 0 {
+		life = v.PresignedLife
 		c.expires = life
 	}
 	if early := now.Add(-life); c.at.Before(early) {
