@@ -56,7 +56,7 @@ bench: ## Print the benchmarks beside the figures of peers
 	@scripts/bench
 
 .PHONY: integration
-integration: build ## Run against real components: moto, AWS CLI, boto3, Kafka, kcat, Chromium, Kubernetes, Helm
+integration: build ## Run against real components: moto, AWS CLI, boto3, Kafka, kcat, Chromium, PostgreSQL, Kubernetes, Helm
 	@scripts/integration
 
 .PHONY: release

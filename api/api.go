@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,11 +26,20 @@ import (
 const (
 	// maxRequestBody is more than any operation reads but that of policy cases.
 	maxRequestBody = 64 << 10
+	// maxFlows is the largest text of access flows, as JSON writes it.
+	maxFlows = 2 << 20
 	// readTimeout bounds an ordinary answer, exportTimeout one that holds
 	// everything.
 	readTimeout   = 15 * time.Second
 	exportTimeout = 2 * time.Minute
+	// targetTimeout bounds an answer for which a cluster or an API is asked first.
+	targetTimeout = 5 * time.Minute
 )
+
+// asksTargets are the operations that ask clusters and APIs, which may be slow or down.
+var asksTargets = []string{
+	"save-integration", "check-integration", "discover-integration", "reconcile-integration", "connect-integration", "vend-access-credentials",
+}
 
 // Options are what the API reads from. Inventory is needed; whatever else is
 // nil is left out of the answers.
@@ -53,6 +63,8 @@ type Options struct {
 	Audit Audit
 	// Identity is the guard before this API; nil: no paths about people.
 	Identity Identity
+	// Access lends access; nil: no such paths.
+	Access Access
 	// Metrics answers /metrics; nil: 404.
 	Metrics http.Handler
 	Clock   func() time.Time // nil: time.Now
@@ -101,8 +113,11 @@ func New(o Options) http.Handler {
 	whole := zip(withETag(mux))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		limit := int64(maxRequestBody)
-		if r.URL.Path == policyPath {
+		switch {
+		case r.URL.Path == policyPath:
 			limit = maxPolicyCase
+		case strings.HasPrefix(r.URL.Path, flowsPath):
+			limit = maxFlows
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, limit)
 		w.Header().Set("Cache-Control", "no-store")
@@ -120,7 +135,7 @@ func New(o Options) http.Handler {
 // isStream reports whether the path answers a stream, which must be neither
 // gathered for an ETag nor held back by a compressor.
 func isStream(path string) bool {
-	return path == eventsPath || path == tailPath || path == auditCSVPath || path == auditNDJSONPath
+	return path == eventsPath || path == tailPath || path == accessEventsPath || path == auditCSVPath || path == auditNDJSONPath
 }
 
 func config(version string) huma.Config {
@@ -149,7 +164,7 @@ func schemaName(t reflect.Type, hint string) string {
 	name := huma.DefaultSchemaNamer(t, hint)
 	path := t.PkgPath()
 	switch pkg := path[strings.LastIndexByte(path, '/')+1:]; pkg {
-	case "estate", "transaction", "collect", "iam", "deadletter", "finding", "logging", "audit":
+	case "estate", "transaction", "collect", "iam", "deadletter", "finding", "logging", "audit", "flow", "access":
 		return strings.ToUpper(pkg[:1]) + pkg[1:] + name
 	default:
 		return name
@@ -160,11 +175,13 @@ func (s *server) register(a huma.API) {
 	a.UseMiddleware(func(ctx huma.Context, next func(huma.Context)) {
 		limit := readTimeout
 		switch id := ctx.Operation().OperationID; {
-		case id == eventsID || id == tailID:
+		case id == eventsID || id == tailID || id == accessEventsID:
 			next(ctx)
 			return
 		case strings.HasPrefix(id, "export-"):
 			limit = exportTimeout
+		case slices.Contains(asksTargets, id):
+			limit = targetTimeout
 		}
 		c, cancel := context.WithTimeout(ctx.Context(), limit)
 		defer cancel()
@@ -183,6 +200,7 @@ func (s *server) register(a huma.API) {
 	s.registerIdentity(a)
 	s.registerAudit(a)
 	s.registerLogging(a)
+	s.registerAccess(a)
 }
 
 // operation describes a read.

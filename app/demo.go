@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -55,6 +58,11 @@ func (*runtime) Demo(ctx context.Context, o cli.DemoOptions) (err error) {
 	}()
 	sim := awssim.New(awssim.Options{Seed: 1, Retention: demoRetention})
 	world := demo.NewWorld(sim)
+	kube, err := world.OpenCluster()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, kube.Close()) }()
 	aws4, err := sim.Listen("127.0.0.1:0")
 	if err != nil {
 		return err
@@ -84,6 +92,12 @@ func (*runtime) Demo(ctx context.Context, o cli.DemoOptions) (err error) {
 	}
 	defer func() { err = errors.Join(err, p.close()) }()
 	personas := demo.People()
+	if err := p.newRoster(ctx, personas); err != nil {
+		return err
+	}
+	if err := p.openLending(lendingOptions{flows: demo.Flows, integrations: demo.Integrations}); err != nil {
+		return err
+	}
 	handler, guard, err := p.face(ctx, identity.Viewer, personas, "Demo: a simulated organization. Nothing here is real.")
 	if err != nil {
 		return err
@@ -91,7 +105,7 @@ func (*runtime) Demo(ctx context.Context, o cli.DemoOptions) (err error) {
 	fmt.Fprintf(o.Out, "dashboard: http://%s/\n", l.Addr())
 	fmt.Fprintf(o.Err, "A simulated organization of four accounts is being called %g times a second.\nNothing leaves this machine. Stop with Ctrl-C.\n", o.Rate)
 	fmt.Fprintf(o.Err, "Anyone may look. To change things, sign in at %s\n", guard.AdminLink(l.Addr().String()))
-	fmt.Fprintln(o.Err, "Or play one of these, each in a browser profile of its own:")
+	fmt.Fprintln(o.Err, "Or play one of these, each in a browser profile of its own: ask for access to the cluster "+demo.Cluster+", and see it come and go here.")
 	for _, who := range personas {
 		fmt.Fprintf(o.Err, "  %-9s %-12s %s\n", who.Role, who.Name, guard.PersonLink(l.Addr().String(), who))
 	}
@@ -113,18 +127,34 @@ func (*runtime) Demo(ctx context.Context, o cli.DemoOptions) (err error) {
 	}}
 	showing := service{"showing", func(ctx context.Context) error {
 		defer close(shown)
-		return runAll(ctx, []service{p.collecting()}, []service{
+		return runAll(ctx, []service{p.collecting()}, slices.Concat([]service{
 			{"discovering the estate", p.estate.run},
 			p.switching(),
 			p.watching(),
 			guarding(guard),
 			{"serving", (&server{l, handler, p.log}).run},
-		})
+		}, p.lending.services(), borrowing(world, kube, guard, l.Addr().String(), personas, o.Err, p.log)))
 	}}
 	err = p.recorded(ctx, "demo", nil, func(ctx context.Context) error {
 		return runAll(ctx, []service{calling}, []service{showing})
 	})
 	return errors.Join(err, p.summarize(o, traffic))
+}
+
+// borrowing are the demo's people, who ask for access, and try all the time whether they
+// get into the cluster.
+func borrowing(w *demo.World, k *awssim.Kubernetes, g *identity.Guard, addr string, people []identity.Person, out io.Writer, log *slog.Logger) []service {
+	b := &demo.Borrowers{Base: "http://" + addr, Link: func(p identity.Person) string { return g.PersonLink(addr, p) }, Log: log}
+	return []service{
+		{"asking for access", func(ctx context.Context) error {
+			err := b.Run(ctx)
+			<-ctx.Done() // what ends would end the demo
+			return err
+		}},
+		{"trying the cluster", func(ctx context.Context) error {
+			return w.Watch(ctx, k, people, []string{"checkout", "orders", "payments", "sandbox"}, func(line string) { fmt.Fprintln(out, line) })
+		}},
+	}
 }
 
 // catchUpAtMost bounds how long a demo that ends reads what is left.

@@ -67,7 +67,11 @@ func (*runtime) Doctor(ctx context.Context, c *config.Config, progress func(doct
 // business.
 func plainURL(text string) string {
 	text, _, _ = strings.Cut(text, "?")
-	if u, err := url.Parse(text); err == nil && u.User != nil {
+	u, err := url.Parse(text)
+	switch scheme, rest, isURL := strings.Cut(text, "://"); {
+	case err != nil && isURL && strings.Contains(rest, "@"):
+		return scheme + "://…" // its password may be why it cannot be read
+	case err == nil && u.User != nil:
 		u.User = nil
 		return u.String()
 	}

@@ -87,6 +87,8 @@ func TestPlainURL(t *testing.T) {
 		"https://me:secret@example.com/path": "https://example.com/path",
 		"file:out?keep=3":                    "file:out",
 		"/var/lib/gatehouse.db":              "/var/lib/gatehouse.db",
+		"postgres://me:secret@db/gate?a=b":   "postgres://db/gate",
+		"postgres://me:se%cret@db/gate":      "postgres://…",
 	} {
 		if got := plainURL(text); got != want {
 			t.Errorf("%s: %s", text, got)

@@ -15,12 +15,15 @@ import (
 
 	"github.com/gatehouse-project/gatehouse/store"
 	"github.com/gatehouse-project/gatehouse/store/object"
+	"github.com/gatehouse-project/gatehouse/store/postgres"
 	"github.com/gatehouse-project/gatehouse/store/sqlite"
 )
 
 // engines are the stores by the scheme of their URL.
 var engines = map[string]store.Opener{
-	"sqlite": sqlite.Opener,
+	"sqlite":     sqlite.Opener,
+	"postgres":   postgres.Opener,
+	"postgresql": postgres.Opener,
 	"s3": func(ctx context.Context, url string, opts store.Options) (store.Store, error) {
 		name, prefix, err := bucketOf(url)
 		if err != nil {

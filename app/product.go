@@ -70,6 +70,7 @@ type product struct {
 	people     *identity.Roster
 	sessions   identity.Store
 	onDisabled []func(context.Context, identity.Entry) error
+	lending    *lending       // nil: nothing is lent
 	cleanup    []func() error // run by close, last first
 }
 

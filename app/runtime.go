@@ -10,6 +10,7 @@ import (
 	"github.com/gatehouse-project/gatehouse/account"
 	"github.com/gatehouse-project/gatehouse/cli"
 	"github.com/gatehouse-project/gatehouse/config"
+	"github.com/gatehouse-project/gatehouse/dashboard"
 	"github.com/gatehouse-project/gatehouse/estate"
 	"github.com/gatehouse-project/gatehouse/identity"
 	"github.com/gatehouse-project/gatehouse/inventory"
@@ -87,8 +88,21 @@ func (*runtime) Serve(ctx context.Context, c *config.Config, o cli.ServeOptions)
 		return err
 	}
 	defer func() { err = errors.Join(err, p.close()) }()
+	lend := slices.Contains(o.Roles, "access")
+	if web || lend {
+		if err := p.openLendingFor(ctx, o); err != nil {
+			return err
+		}
+	}
 	var first []service
 	last := []service{{"discovering the estate", p.estate.run}}
+	switch {
+	case p.lending == nil:
+	case lend:
+		last = append(last, p.lending.services()...)
+	default:
+		last = append(last, service{"following what is lent", p.lending.desk.Follow})
+	}
 	if p.collector != nil {
 		taking, err := p.ingesting(ctx)
 		if err != nil {
@@ -109,7 +123,15 @@ func (*runtime) Serve(ctx context.Context, c *config.Config, o cli.ServeOptions)
 			return err
 		}
 		last = append(last, p.switching(), guarding(guard), service{"serving", (&server{l, handler, p.log}).run})
+		last = append(last, p.lending.interacting()...)
 		greet(o.Err, c, guard, l.Addr())
+	} else if p.lending != nil {
+		// Nobody comes in here, but who is shut out has to lose what they were lent.
+		guard, err := p.newGuard(ctx, identity.None, nil, dashboard.Options{})
+		if err != nil {
+			return err
+		}
+		last = append(last, guarding(guard))
 	}
 	last = append(last, p.watching())
 	return p.recorded(ctx, "serve", o.Roles, func(ctx context.Context) error { return runAll(ctx, first, last) })

@@ -81,6 +81,9 @@ func (p *product) face(ctx context.Context, anonymous identity.Role, personas []
 	if p.desk != nil {
 		d.Logging = p.desk
 	}
+	if p.lending != nil {
+		d.Access = p.lending.desk
+	}
 	guard, err := p.newGuard(ctx, anonymous, personas, d)
 	if err != nil {
 		return nil, nil, err
@@ -91,6 +94,7 @@ func (p *product) face(ctx context.Context, anonymous identity.Role, personas []
 	for _, path := range []string{"/api/", "/healthz", "/readyz", "/metrics"} {
 		mux.Handle(path, apiHandler)
 	}
+	p.lending.mount(mux)
 	mux.Handle("/", dashboard.New(d))
 	return guard.Handler(acting(mux)), guard, nil
 }
@@ -110,6 +114,9 @@ func (p *product) apiHandler(guard *identity.Guard) http.Handler {
 	}
 	if guard != nil {
 		o.Identity = guard
+		if p.lending != nil {
+			o.Access = p.lending.desk
+		}
 	}
 	return api.New(o)
 }

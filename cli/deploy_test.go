@@ -89,7 +89,7 @@ func TestDeployDescribes(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{
-		"collector-hub", "collector-spoke", "logging", "collector-lambda", "switcher", "protected-api", "api-client", "api-invoker", "eks-access", "organization",
+		"collector-hub", "collector-spoke", "logging", "collector-lambda", "switcher", "protected-api", "api-client", "api-invoker", "api-lending", "eks-access", "organization",
 	} {
 		if !strings.Contains(list, name+" ") {
 			t.Errorf("%s is not listed", name)

@@ -88,7 +88,7 @@ func execution(n int, at int64) []map[string]any {
 	return events
 }
 
-func access(n int, at int64) map[string]any {
+func accessRecord(n int, at int64) map[string]any {
 	return event(1_000_000+n, at, fmt.Sprintf(`{"requestId":"%s","extendedRequestId":"%s","ip":"203.0.113.9","httpMethod":"GET","resourcePath":"/pets/{id}","status":"200"}`, parseID(n), parseExt(n)))
 }
 
@@ -98,7 +98,7 @@ func TestParseJoinsFilesAndConcatenations(t *testing.T) {
 	var exec, acc []map[string]any
 	for n := range calls {
 		exec = append(exec, execution(n, int64(n)*60_000)...)
-		acc = append(acc, access(n, int64(n)*60_000+5))
+		acc = append(acc, accessRecord(n, int64(n)*60_000+5))
 	}
 	dir := t.TempDir()
 	execFile, accFile := filepath.Join(dir, "exec.json"), filepath.Join(dir, "access.json")

@@ -21,6 +21,7 @@ type Runtime interface {
 	findingRuntime
 	loggingRuntime
 	auditRuntime
+	accessRuntime
 
 	// Version is the version of this build.
 	Version() string

@@ -8,7 +8,13 @@ import (
 )
 
 // serveRoles are the parts of the product that one process can take.
-var serveRoles = []string{"collect", "analyze", "web"}
+var serveRoles = []string{"collect", "analyze", "web", "access"}
+
+// lendingSettings say what is lent, and how.
+var lendingSettings = []string{
+	"flows_file", "integrations_file", "access_objective", "access_per_integration", "access_provision_timeout",
+	"access_reconcile_interval", "access_discovery_interval", "access_ending_notice",
+}
 
 // noticeSettings say who is told of what.
 var noticeSettings = []string{
@@ -32,16 +38,16 @@ func newServe(rt Runtime, s *Streams) *cobra.Command {
 	var since string
 	cmd := &cobra.Command{
 		Use:   "serve",
-		Short: "Run the product: collect, keep the inventory, show the dashboard",
-		Long: `Collect calls from every account, keep the inventory and show both on the
-dashboard. Without an identity provider the dashboard listens on a loopback
-address, and the link that is printed at the start signs in as admin; with
-oidc_issuer people sign in there, and have the roles that role_admins and its like
-give (docs/identity.md).`,
+		Short: "Run the product: collect, keep the inventory, lend access, show the dashboard",
+		Long: `Collect calls from every account, keep the inventory, lend access to clusters
+and APIs (docs/access.md) and show it all on the dashboard. Without an identity
+provider the dashboard listens on a loopback address, and the link that is printed
+at the start signs in as admin; with oidc_issuer people sign in there, and have the
+roles that role_admins and its like give (docs/identity.md).`,
 		Example: `  gatehouse serve --config gatehouse.yaml`,
 		Args:    noArgs,
 	}
-	flags := addSettings(cmd, slices.Concat(collectSettings, identitySettings, noticeSettings, []string{"logging_role_name"})...)
+	flags := addSettings(cmd, slices.Concat(collectSettings, identitySettings, noticeSettings, lendingSettings, []string{"logging_role_name"})...)
 	cmd.Flags().StringSliceVar(&roles, "roles", serveRoles, "what this process does")
 	cmd.Flags().StringVar(&since, "since", "", "where the first start reads from: a duration (1h, 7d) or a time (RFC 3339)")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {

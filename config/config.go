@@ -24,7 +24,7 @@ import (
 
 // Config is everything that can be set.
 type Config struct {
-	// State is the store's URL: sqlite:PATH or a path.
+	// State is the store's URL, such as sqlite:PATH, or a path. It may hold a password.
 	State string
 	// Sinks are the URLs of the sinks; docs/sinks.md.
 	Sinks []string
@@ -115,6 +115,9 @@ type Config struct {
 	// Notify is who is told of what, and how: docs/notices.md.
 	Notify Notify
 
+	// Access is what is lent, and how: docs/access.md.
+	Access Access
+
 	// Notices are lines about settings that were accepted and have nothing to
 	// do here, or do something else than where they come from.
 	Notices []string
@@ -138,6 +141,7 @@ func Default() *Config {
 		Ingest:            defaultIngest(),
 		Identity:          defaultIdentity(),
 		Notify:            defaultNotify(),
+		Access:            defaultAccess(),
 		PollInterval:      10 * time.Second,
 		Settle:            10 * time.Second,
 		Overlap:           5 * time.Minute,
@@ -261,6 +265,7 @@ func (c *Config) Validate() error {
 	c.Ingest.validate(bad)
 	c.Identity.validate(bad)
 	c.Notify.validate(bad)
+	c.Access.validate(bad)
 	return errors.Join(errs...)
 }
 

@@ -194,7 +194,7 @@ func hubOf(c *Config) *account.Role {
 }
 
 var settings = append([]*Setting{
-	text("state", "URL of the store: sqlite:PATH; to collect without an inventory also s3://BUCKET/PREFIX, dynamodb://TABLE/KEY or file:DIR", func(c *Config) *string { return &c.State }),
+	text("state", "URL of the store: sqlite:PATH or postgres://USER@HOST/DATABASE; to collect without an inventory also s3://BUCKET/PREFIX, dynamodb://TABLE/KEY or file:DIR", func(c *Config) *string { return &c.State }),
 	list("sinks", "sink", "where transactions go: file:DIR, kafka://BROKER[,BROKER]/TOPIC?format=akto|native, https://HOST/PATH?format=native|cequence, otlp://HOST:4318/v1/logs, stdout:",
 		func(c *Config) *[]string { return &c.Sinks }),
 	{
@@ -356,7 +356,7 @@ var settings = append([]*Setting{
 	text("kafka_password_file", "file with that password, read for each connection", func(c *Config) *string { return &c.Kafka.PasswordFile }),
 	number("dead_letter_max_count", "calls that sinks refused for good, kept at most; collecting waits when it is reached", func(c *Config) *int { return &c.DeadLetterMaxCount }),
 	number("dead_letter_max_bytes", "size of the dead letters at most", func(c *Config) *int { return &c.DeadLetterMaxBytes }),
-}, slices.Concat(ingestSettings, identitySettings, notifySettings)...)
+}, slices.Concat(ingestSettings, identitySettings, notifySettings, accessSettings)...)
 
 // checkRoleARN accepts arn:PARTITION:iam::ACCOUNT:role/[PATH/]NAME.
 func checkRoleARN(arn string) error {

@@ -60,6 +60,8 @@ type Options struct {
 	Audit Audit
 	// Identity is the guard before the pages; nil: none about people.
 	Identity Identity
+	// Access lends access; nil: no such pages.
+	Access Access
 	// BasePath is where the dashboard stands ("/gatehouse"); empty: at the root.
 	// The API is looked for at BasePath + "/api/v1".
 	BasePath string
@@ -76,7 +78,11 @@ type server struct {
 	assets string // a digest of the assets, so that browsers may keep them
 }
 
-var pageNames = []string{"overview", "inventory", "endpoint", "sources", "estate", "tail", "call", "lab", "deadletters", "deadletter", "posture", "findings", "finding", "logging", "loggingplan", "loggingrun", "audit", "auditevent", "people", "person", "ask", "message", "signin"}
+var pageNames = []string{
+	"overview", "inventory", "endpoint", "sources", "estate", "tail", "call", "lab", "deadletters", "deadletter", "posture", "findings", "finding", "logging", "loggingplan", "loggingrun", "audit", "auditevent", "people", "person", "ask", "message", "signin",
+	"access", "accessask", "accessinbox", "accessrequest", "accessmine", "accessgrants", "accessgrant", "accessstop", "accessflows", "accessflowedit",
+	"accessversions", "accesstest", "accesscode", "accessintegrations", "accessintegration", "accessform",
+}
 
 // New returns the handler of the pages and their assets.
 func New(o Options) http.Handler {
@@ -106,6 +112,7 @@ func New(o Options) http.Handler {
 	s.loggingRoutes(mux)
 	s.auditRoutes(mux)
 	s.identityRoutes(mux)
+	s.accessRoutes(mux)
 	mux.HandleFunc("GET "+labPath, s.labPage)
 	mux.HandleFunc("POST "+labPath, s.labPost)
 	mux.HandleFunc("POST "+labPath+"/decide", s.labDecide)
@@ -123,6 +130,9 @@ func New(o Options) http.Handler {
 		limit := int64(maxForm)
 		if strings.HasPrefix(r.URL.Path, labPath) {
 			limit = maxLab
+		}
+		if r.URL.Path == flowsPath+"/edit" {
+			limit = maxFlowForm
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, limit)
 		if r.URL.Path == tailStreamPath {
@@ -160,7 +170,7 @@ func newServer(o Options) *server {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &server{Options: o, pages: make(map[string]*template.Template, len(pageNames)), assets: digestOf("assets")}
-	base := template.Must(template.New("shell.html").Funcs(functions).ParseFS(files, "templates/shell.html", "templates/parts.html"))
+	base := template.Must(template.New("shell.html").Funcs(functions).Funcs(lendFunctions).ParseFS(files, "templates/shell.html", "templates/parts.html", "templates/accessparts.html"))
 	for _, name := range pageNames {
 		s.pages[name] = template.Must(template.Must(base.Clone()).ParseFS(files, "templates/"+name+".html"))
 	}
@@ -203,6 +213,7 @@ type page struct {
 	Search  string
 	Base    string
 	Assets  string
+	Lending bool   // the page shows what is lent, and is told of changes
 	Theme   string // auto, light or dark
 	Back    string // this page's address, to come back to
 	Person  identity.Person
@@ -220,6 +231,8 @@ type navGroup struct {
 type navItem struct {
 	Title, Path, Icon string
 	Here              bool
+	Counts            bool // it shows how many things wait there
+	Count             int
 }
 
 // crumb is a step of the place that a page shows; the last has no link.
@@ -243,6 +256,14 @@ var sections = []navGroup{
 		{Title: "Findings", Path: findingsPath, Icon: "findings"},
 		{Title: "Policy lab", Path: labPath, Icon: "lab"},
 	}},
+	{"Lend", []navItem{
+		{Title: "Catalog", Path: lendPath, Icon: "catalog"},
+		{Title: "My access", Path: minePath, Icon: "mine"},
+		{Title: "Inbox", Path: inboxPath, Icon: "inbox", Counts: true},
+		{Title: "Grants", Path: grantsPath, Icon: "grants"},
+		{Title: "Flows", Path: flowsPath, Icon: "flows"},
+		{Title: "Integrations", Path: integrationsPath, Icon: "integrations"},
+	}},
 	{"Record", []navItem{{Title: "Audit log", Path: auditPath, Icon: "audit"}, {Title: "People", Path: peoplePath, Icon: "people"}}},
 }
 
@@ -252,7 +273,7 @@ func (s *server) rail() []navGroup {
 	for i := range out {
 		out[i].Items = slices.DeleteFunc(slices.Clone(out[i].Items), func(it navItem) bool {
 			return s.DeadLetters == nil && it.Path == deadLettersPath || s.Logging == nil && it.Path == loggingPath || s.Audit == nil && it.Path == auditPath || s.Identity == nil && it.Path == peoplePath ||
-				s.Findings == nil && (it.Path == posturePath || it.Path == findingsPath)
+				s.Findings == nil && (it.Path == posturePath || it.Path == findingsPath) || s.Access == nil && isLending(it.Path)
 		})
 	}
 	out = slices.DeleteFunc(out, func(g navGroup) bool { return len(g.Items) == 0 })
@@ -262,7 +283,7 @@ func (s *server) rail() []navGroup {
 func (s *server) shell(r *http.Request, title, here string, data any) *page {
 	p := &page{
 		Title: title, Here: here, Base: s.BasePath, Assets: s.assets, Theme: themeOf(r), Back: s.BasePath + r.URL.RequestURI(),
-		Person: identity.FromContext(r.Context()), Version: s.Version, Notice: s.Notice, Now: s.Clock().UTC(), Data: data,
+		Lending: s.Access != nil && isLending(here), Person: identity.FromContext(r.Context()), Version: s.Version, Notice: s.Notice, Now: s.Clock().UTC(), Data: data,
 	}
 	for _, g := range s.rail() {
 		ng := navGroup{Title: g.Title}
@@ -270,11 +291,19 @@ func (s *server) shell(r *http.Request, title, here string, data any) *page {
 			if it.Path == peoplePath && !p.Person.Role.Allows(identity.Admin) {
 				continue
 			}
+			if want, ok := lendRoles[it.Path]; ok && (!p.Person.SignedIn() || !p.Person.Role.Allows(want)) {
+				continue
+			}
+			if it.Counts {
+				it.Count = s.inboxCount(r.Context(), p.Person)
+			}
 			it.Here = it.Path == here
 			it.Path = s.BasePath + it.Path
 			ng.Items = append(ng.Items, it)
 		}
-		p.Nav = append(p.Nav, ng)
+		if len(ng.Items) > 0 {
+			p.Nav = append(p.Nav, ng)
+		}
 	}
 	return p
 }

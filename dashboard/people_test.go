@@ -20,6 +20,7 @@ type visitor struct {
 	t      *testing.T
 	srv    *httptest.Server
 	client *http.Client
+	header map[string]string
 }
 
 func (v *visitor) send(method, path string, form url.Values) (int, string) {
@@ -31,6 +32,9 @@ func (v *visitor) send(method, path string, form url.Values) (int, string) {
 	r.Header.Set("Accept", "text/html")
 	if form != nil {
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	for name, value := range v.header {
+		r.Header.Set(name, value)
 	}
 	res, err := v.client.Do(r)
 	if err != nil {

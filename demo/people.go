@@ -10,6 +10,10 @@ func People() []identity.Person {
 			Groups: []string{"storefront"}, Manager: "amir.khan@example.com", Attributes: map[string][]string{"team": {"storefront"}},
 		},
 		{
+			ID: "demo-nadia", Email: "nadia.costa@example.com", Name: "Nadia Costa", Role: identity.Requester,
+			Groups: []string{"storefront"}, Manager: "amir.khan@example.com", Attributes: map[string][]string{"team": {"storefront"}},
+		},
+		{
 			ID: "demo-amir", Email: "amir.khan@example.com", Name: "Amir Khan", Role: identity.Approver,
 			Groups: []string{"orders", "orders-owners"}, Manager: "sofia.lind@example.com", Attributes: map[string][]string{"team": {"orders"}},
 		},

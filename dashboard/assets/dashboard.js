@@ -31,11 +31,27 @@ const pad = (n) => String(n).padStart(2, "0");
 const clock = (t) => `${pad(t.getHours())}:${pad(t.getMinutes())}`;
 const day = (t) => `${t.getDate()} ${months[t.getMonth()]}`;
 
+const coarse = (seconds) => duration(seconds).split(" ").slice(0, 2).join(" ");
+
+// relative writes a time as seen from now; the time itself is on hover.
+function relative(el, t) {
+  const ahead = (t - Date.now()) / 1000;
+  if (el.dataset.form === "left") return ahead > 0 ? `${duration(ahead)} left` : "time is up";
+  if (Math.abs(ahead) < 2) return "just now";
+  return ahead > 0 ? `in ${coarse(ahead)}` : `${coarse(-ahead)} ago`;
+}
+
 // localTimes writes every time in the reader's own zone; UTC stays on hover.
 function localTimes(from) {
   for (const el of $$("time[datetime]", from)) {
     const t = new Date(el.dateTime);
     if (Number.isNaN(t.getTime())) continue;
+    if (el.dataset.form === "ago" || el.dataset.form === "left") {
+      const said = relative(el, t);
+      if (el.textContent !== said) el.textContent = said;
+      el.title = `${day(t)} ${t.getFullYear()} ${clock(t)}:${pad(t.getSeconds())}, ${t.toISOString().slice(0, 19).replace("T", " ")} UTC`;
+      continue;
+    }
     const ago = Date.now() - t;
     let text = `${clock(t)}:${pad(t.getSeconds())}`;
     if (el.dataset.form === "minute") text = clock(t);
@@ -46,6 +62,14 @@ function localTimes(from) {
     el.title = `${t.toISOString().slice(0, 19).replace("T", " ")} UTC`;
   }
 }
+
+setInterval(() => {
+  if (document.hidden) return;
+  for (const el of $$("time[data-form=left], time[data-form=ago]")) {
+    const said = relative(el, new Date(el.dateTime));
+    if (el.textContent !== said) el.textContent = said;
+  }
+}, 1000);
 
 // ---- Copying.
 
@@ -106,7 +130,7 @@ $(".theme")?.addEventListener("submit", (e) => {
 // ---- Keyboard: / searches, j and k move, enter opens, esc leaves.
 
 let at = -1;
-const rows = () => $$("[data-keys] tbody tr:not(.why, .group, .subgroup, .none)");
+const rows = () => $$("[data-keys] tbody tr:not(.why, .group, .subgroup, .none), [data-cards] > [data-card]");
 
 function move(by) {
   const all = rows();
@@ -115,7 +139,7 @@ function move(by) {
   at = Math.min(all.length - 1, Math.max(0, at + by));
   const row = all[at];
   row.classList.add("at");
-  ($("a", row) ?? row).focus?.({ preventScroll: true });
+  ($("td.grants input", row) ?? $("a", row) ?? row).focus?.({ preventScroll: true });
   row.scrollIntoView({ block: "nearest" });
 }
 
@@ -130,7 +154,7 @@ function back() {
 
 document.addEventListener("keydown", (e) => {
   if (e.ctrlKey || e.metaKey || e.altKey || e.isComposing) return;
-  const typing = e.target.matches("input, select, textarea, [contenteditable]");
+  const typing = e.target.matches("input:not([type=checkbox]), select, textarea, [contenteditable]");
   if ($("dialog[open]")) return;
   if (e.key === "Escape") {
     if (typing) e.target.blur();
@@ -148,6 +172,7 @@ document.addEventListener("keydown", (e) => {
     $("#search")?.focus();
   } else if (e.key === "j") move(1);
   else if (e.key === "k") move(-1);
+  else if ((e.key === "a" || e.key === "d") && at >= 0) $(e.key === "a" ? "[data-approve]" : "[data-deny]", rows()[at])?.focus();
   else if (e.key === "Enter" && at >= 0 && !e.target.closest("a, button, summary")) $("a", rows()[at])?.click();
 });
 
@@ -278,9 +303,15 @@ async function refresh() {
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
     localTimes(fresh);
     for (const b of $$(".copy", fresh)) b.hidden = !canCopy;
+    staleCards(fresh);
     for (const was of $$("[data-refresh]")) {
       const now = fresh.getElementById(was.id);
-      if (!now || was.isEqualNode(now)) continue;
+      if (!now) continue;
+      // What the reader has opened stays open, and what they have typed stays theirs.
+      const open = $$("details", was);
+      const then = $$("details", now);
+      if (open.length === then.length) then.forEach((d, i) => (d.open = open[i].open));
+      if (was.isEqualNode(now) || edited(was)) continue;
       if (was.matches("[data-rows]") && now.matches("[data-rows]")) {
         mergeRows(was, now);
         continue;
@@ -298,14 +329,45 @@ async function refresh() {
   }
 }
 
+const edited = (part) => $$("input:not([type=hidden]), textarea", part).some((f) => (f.type === "checkbox" ? f.checked !== f.defaultChecked : f.value !== f.defaultValue));
+
+// staleCards shuts the cards on which somebody else has decided meanwhile, and tells
+// of new ones; neither moves what the reader is looking at.
+function staleCards(fresh) {
+  const list = $("[data-cards]");
+  if (!list && !$("[data-reload]")) return;
+  const now = new Set($$("[data-card]", fresh).map((c) => c.id));
+  const mine = list ? $$("[data-card]", list) : [];
+  for (const c of mine) {
+    if (now.has(c.id)) continue;
+    for (const b of $$("button[name=do]", c)) b.disabled = true;
+    $(".stale", c).hidden = false;
+    c.classList.add("gone");
+  }
+  const known = new Set(mine.map((c) => c.id));
+  const news = [...now].filter((id) => !known.has(id)).length;
+  const button = $("[data-reload]");
+  if (button) {
+    button.hidden = news === 0;
+    button.textContent = `${news} new`;
+  }
+}
+document.addEventListener("click", (e) => {
+  if (e.target.closest?.("[data-reload]")) location.reload();
+});
+
 const soon = () => {
   due = Math.min(due, Date.now() + 800);
 };
 
+// What is lent has a stream of its own; a browser has few connections for each site.
+const lending = document.body.dataset.events;
+const liveHint = lending ? "This page changes as requests and grants do" : "Numbers on this page change as calls come";
+
 function connect() {
-  const stream = new EventSource(`${base}/api/v1/events`);
+  const stream = new EventSource(lending ?? `${base}/api/v1/events`);
   stream.onopen = () => {
-    connection("live", "live", "Numbers on this page change as calls come");
+    connection("live", "live", liveHint);
     soon();
   };
   stream.onerror = () => {
@@ -315,10 +377,10 @@ function connect() {
     } else connection("lost", "reconnecting", `No connection since ${new Date().toLocaleTimeString()}; numbers are of then`);
   };
   stream.addEventListener("overview", (e) => {
-    connection("live", "live", "Numbers on this page change as calls come");
+    connection("live", "live", liveHint);
     patchNumbers(JSON.parse(e.data));
   });
-  for (const name of ["endpoint", "health", "resync"]) stream.addEventListener(name, soon);
+  for (const name of ["endpoint", "health", "resync", "change"]) stream.addEventListener(name, soon);
   addEventListener("pagehide", () => stream.close(), { once: true });
 }
 
@@ -524,7 +586,75 @@ function startFollow() {
   addEventListener("pagehide", () => stream.close(), { once: true });
 }
 
+// ---- Lending: what would become of a request while one types it, what is chosen in
+// the catalog, and the text for people as they will see it.
+
+const ask = $("form[data-try]");
+
+function startAsk() {
+  let waiting = 0;
+  let asked = null;
+  const attempt = async () => {
+    asked?.abort();
+    asked = new AbortController();
+    const body = new URLSearchParams(new FormData(ask));
+    body.set("do", "try");
+    try {
+      const answer = await fetch(ask.action, { method: "POST", body, signal: asked.signal, credentials: "same-origin" });
+      if (answer.status === 401) location.reload();
+      const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const now = fresh.getElementById("happens");
+      const was = $("#happens");
+      if (!now || was.isEqualNode(now)) return;
+      const part = document.importNode(now, true);
+      enhance(part);
+      // The region that is announced stays; its content is what changes.
+      was.replaceChildren(...part.childNodes);
+    } catch (e) {
+      if (e.name !== "AbortError") say("No connection: what is shown is of before");
+    }
+  };
+  ask.addEventListener("input", () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(attempt, 350);
+  });
+  ask.addEventListener("submit", (e) => {
+    if (e.submitter?.value !== "try") return;
+    e.preventDefault();
+    attempt();
+  });
+}
+
+function countChosen() {
+  const told = $("[data-chosen]");
+  if (!told) return;
+  const chosen = $$("input[name=item]:checked").length;
+  told.textContent = chosen ? `${chosen} chosen` : "choose permissions below; one request is for one flow's worth";
+}
+document.addEventListener("change", (e) => {
+  if (e.target.matches("input[name=item]")) countChosen();
+});
+document.addEventListener("input", (e) => {
+  const most = Number(e.target.dataset?.most);
+  if (!most) return;
+  // Characters as people count them, not as UTF-16 does; the server counts alike.
+  const n = [...e.target.value.trim()].length;
+  const told = $(`[data-count-of="${e.target.name}"]`);
+  if (told) {
+    told.textContent = n;
+    told.classList.toggle("bad", n > most);
+  }
+  const mirror = $(`[data-mirror="${e.target.name}"]`);
+  if (mirror) mirror.textContent = e.target.value.trim();
+});
+
+// On a narrow screen the sections scroll; the one that is shown is in view.
+const section = $(".rail nav [aria-current]");
+if (section) $(".rail nav").scrollLeft = Math.max(0, section.offsetLeft - 64);
+
 enhance(document);
+if (ask) startAsk();
+countChosen();
 if (follows) startFollow();
 for (const box of $$("[data-choose] input[name=of]:checked")) standFor(box);
 if (lab) startLab();

@@ -1,0 +1,841 @@
+package api_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/gatehouse-project/gatehouse/access"
+	"github.com/gatehouse-project/gatehouse/access/flow"
+	"github.com/gatehouse-project/gatehouse/api"
+	"github.com/gatehouse-project/gatehouse/api/apitest"
+	"github.com/gatehouse-project/gatehouse/identity"
+	"github.com/gatehouse-project/gatehouse/store"
+	"github.com/gatehouse-project/gatehouse/store/sqlite"
+)
+
+// lendFlows: developers get view at once, edit if one of the owners agrees, and admin if
+// somebody agrees with a reason.
+const lendFlows = `
+flows:
+  - name: view
+    requestors: {conditions: [{type: group, values: [dev]}]}
+    targets: [{integration: prod, resource_type: namespace, permissions: [view]}]
+    auto_approve: true
+    duration: {max: 2h, default: 1h}
+    extensions: {max: 1, duration: 30m}
+    justification: {required: false}
+  - name: edit
+    requestors: {conditions: [{type: group, values: [dev]}]}
+    targets: [{integration: prod, resource_type: namespace, permissions: [edit]}]
+    approvers: {groups: [{conditions: [{type: group, values: [owners]}]}]}
+    approver_reason: true
+    duration: {max: 2h, default: 1h}
+`
+
+// lendPeople are those who come to the API of the tests.
+func lendPeople() map[string]identity.Person {
+	return map[string]identity.Person{
+		"vera":  {ID: "p-vera", Name: "Vera", Email: "vera@example.com", Role: identity.Viewer},
+		"rosa":  {ID: "p-rosa", Name: "Rosa", Email: "Rosa@example.com", Role: identity.Requester, Groups: []string{"dev"}},
+		"ravi":  {ID: "p-ravi", Name: "Ravi", Email: "ravi@example.com", Role: identity.Requester, Groups: []string{"dev"}},
+		"amir":  {ID: "p-amir", Name: "Amir", Email: "amir@example.com", Role: identity.Approver, Groups: []string{"owners"}},
+		"sofia": {ID: "p-sofia", Name: "Sofia", Email: "sofia@example.com", Role: identity.Admin},
+	}
+}
+
+// lendFacts are the same people as flows ask for them.
+type lendFacts map[string]flow.Person
+
+func (lendFacts) OnCall(string, string) bool { return false }
+
+func (f lendFacts) Person(id string) (flow.Person, bool) {
+	p, ok := f[id]
+	return p, ok
+}
+
+func (f lendFacts) Members(group string) []string {
+	var out []string
+	for id, p := range f {
+		if slices.Contains(p.Groups, group) {
+			out = append(out, id)
+		}
+	}
+	return out
+}
+
+// namespaces is a target whose objects are namespaces' permissions of people.
+type namespaces struct {
+	mu      sync.Mutex
+	has     map[string]int // holdings by key
+	mapped  bool
+	failing error
+}
+
+var (
+	_ access.Provisioner = (*namespaces)(nil)
+	_ access.Revealer    = (*namespaces)(nil)
+	_ access.Connector   = (*namespaces)(nil)
+)
+
+func (*namespaces) Type() string { return "cluster" }
+
+func (*namespaces) ResourceTypes() []access.ResourceType {
+	return []access.ResourceType{{Name: "namespace", Title: "Namespace", Permissions: []string{"view", "edit"}}}
+}
+
+func (*namespaces) Validate(i *access.Integration) error {
+	if i.Config["server"] == "" {
+		return errors.New("config.server is missing; write the address of the cluster")
+	}
+	return nil
+}
+
+func (n *namespaces) Check(context.Context, *access.Integration) ([]access.Check, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.mapped {
+		return []access.Check{{Name: "mapped", Result: "failed", Detail: "nobody is mapped", Mend: "connect it"}}, nil
+	}
+	return []access.Check{{Name: "mapped", Result: "ok", Detail: "fine"}}, nil
+}
+
+func (*namespaces) Discover(context.Context, *access.Integration) ([]flow.Resource, error) {
+	return []flow.Resource{
+		{Type: "namespace", ID: "namespace/payments", Name: "payments", Path: "prod / payments"},
+		{Type: "namespace", ID: "namespace/orders", Name: "=orders", Path: "prod / orders"},
+	}, nil
+}
+
+func (*namespaces) Object(_ *access.Integration, p flow.Person, item flow.Item) (string, error) {
+	return p.ID + ":" + item.Resource.ID + ":" + item.Permission, nil
+}
+
+func (n *namespaces) Apply(_ context.Context, _ *access.Integration, w access.Wanted) (access.Applied, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.failing != nil {
+		return access.Applied{}, n.failing
+	}
+	if delete(n.has, w.Key); len(w.Holdings) > 0 {
+		n.has[w.Key] = len(w.Holdings)
+	}
+	return access.Applied{}, nil
+}
+
+func (n *namespaces) List(context.Context, *access.Integration) ([]access.Found, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var out []access.Found
+	for key := range n.has {
+		out = append(out, access.Found{Key: key, Name: key})
+	}
+	return out, nil
+}
+
+func (*namespaces) Details(*access.Integration, *access.Grant) (access.Details, error) {
+	return access.Details{Text: "use it", Snippets: []access.Snippet{{Title: "Try it", Language: "sh", Text: "kubectl get pods"}}}, nil
+}
+
+func (*namespaces) Credentials(_ context.Context, _ *access.Integration, p flow.Person, h []access.Holding) (access.Credentials, error) {
+	return access.Credentials{Version: 1, AccessKeyID: "ASIA-" + p.ID, SecretAccessKey: "hush", SessionToken: "token", Expiration: h[0].Expires}, nil
+}
+
+func (n *namespaces) Onboard(_ context.Context, i *access.Integration, apply bool) (*access.Connection, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	c := &access.Connection{Integration: i.Name, Target: "the map of " + i.Name, Done: n.mapped}
+	if !n.mapped {
+		c.Steps = []string{"map people"}
+	}
+	if apply {
+		n.mapped, c.Done = true, true
+	}
+	return c, nil
+}
+
+// lendSite is the API over a real desk on SQLite.
+type lendSite struct {
+	t       *testing.T
+	server  *httptest.Server
+	guard   *identity.Guard
+	desk    *access.Desk
+	target  *namespaces
+	callers map[string]*caller
+}
+
+const lendToken = "a-token-that-is-long-enough-for-tests"
+
+func newLendSite(t *testing.T) *lendSite {
+	t.Helper()
+	s := &lendSite{t: t, target: &namespaces{has: map[string]int{}}, callers: map[string]*caller{}}
+	db, err := sqlite.Open(t.Context(), "sqlite:"+t.TempDir()+"/state.db", store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	lent, err := db.Lending()
+	if err != nil {
+		t.Fatal(err)
+	}
+	facts := lendFacts{}
+	var personas []identity.Person
+	for _, p := range lendPeople() {
+		facts[p.Email] = access.PersonOf(p)
+		personas = append(personas, p)
+	}
+	if s.desk, err = access.NewDesk(access.Options{Store: lent, Provisioners: []access.Provisioner{s.target}, Facts: facts}); err != nil {
+		t.Fatal(err)
+	}
+	if s.guard, err = identity.New(identity.Options{Token: lendToken, Anonymous: identity.Viewer, People: personas}); err != nil {
+		t.Fatal(err)
+	}
+	s.server = httptest.NewUnstartedServer(s.guard.Handler(api.New(api.Options{Inventory: apitest.Rich(now), Identity: s.guard, Access: s.desk})))
+	// Streams end when the test does, not when the client thinks of it.
+	ctx, stop := context.WithCancel(t.Context())
+	s.server.Start()
+	var running sync.WaitGroup
+	running.Go(func() { _ = s.desk.Run(ctx) })
+	t.Cleanup(func() {
+		s.server.CloseClientConnections()
+		s.server.Close()
+		stop()
+		running.Wait()
+	})
+	return s
+}
+
+// as is somebody who is signed in; "" is nobody, "token" has the admin token.
+func (s *lendSite) as(name string) *caller {
+	s.t.Helper()
+	if c := s.callers[name]; c != nil {
+		return c
+	}
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	c := &caller{t: s.t, server: s.server, client: &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+	switch p, ok := lendPeople()[name]; {
+	case name == "token":
+		c.bearer = lendToken
+	case ok:
+		link := strings.TrimPrefix(s.guard.PersonLink(s.server.Listener.Addr().String(), p), s.server.URL)
+		if status, text := c.send("GET", link, ""); status != http.StatusSeeOther {
+			s.t.Fatalf("signing in answers %d: %s", status, text)
+		}
+	}
+	s.callers[name] = c
+	return c
+}
+
+// ask sends a request with headers, and decodes the answer into out.
+func (s *lendSite) ask(name, method, path, body string, header map[string]string, out any) (int, http.Header, string) {
+	s.t.Helper()
+	c := s.as(name)
+	r, err := http.NewRequestWithContext(s.t.Context(), method, s.server.URL+"/api/v1/access"+path, strings.NewReader(body))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	if c.bearer != "" {
+		r.Header.Set("Authorization", "Bearer "+c.bearer)
+	}
+	for k, v := range header {
+		r.Header.Set(k, v)
+	}
+	res, err := c.client.Do(r)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if out != nil && res.StatusCode < 300 {
+		if err := json.Unmarshal(text, out); err != nil {
+			s.t.Fatalf("%s %s: %v: %s", method, path, err, text)
+		}
+	}
+	return res.StatusCode, res.Header, string(text)
+}
+
+// must is an ask that is answered with a status below 300.
+func (s *lendSite) must(name, method, path, body string, header map[string]string, out any) http.Header {
+	s.t.Helper()
+	status, h, text := s.ask(name, method, path, body, header, out)
+	if status >= 300 {
+		s.t.Fatalf("%s: %s %s answers %d: %s", name, method, path, status, text)
+	}
+	return h
+}
+
+// open sets lending up through the API alone, as an admin does.
+func (s *lendSite) open() {
+	s.t.Helper()
+	s.must("sofia", "PUT", "/integrations/prod", `{"type":"cluster","config":{"server":"x"},"custom_access_details":"Ask in #prod."}`, map[string]string{"If-None-Match": "*"}, nil)
+	s.must("sofia", "POST", "/integrations/prod/connect", `{"apply":true}`, nil, nil)
+	s.must("sofia", "POST", "/integrations/prod/discover", "", nil, nil)
+	text, err := json.Marshal(map[string]any{"text": lendFlows})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	var plan access.FlowPlan
+	if s.must("sofia", "PUT", "/flows", string(text), map[string]string{"If-Match": `"0"`}, &plan); plan.Version != 1 {
+		s.t.Fatalf("the flows were not taken: %+v", plan.Problems)
+	}
+}
+
+func askFor(resource, permission, why string) string {
+	return fmt.Sprintf(`{"items":[{"integration":"prod","type":"namespace","resource":%q,"permission":%q}],"justification":%q}`, resource, permission, why)
+}
+
+type requestBody struct {
+	ID, State, Grant string
+	Version          int64
+	MayVote          bool     `json:"may_vote"`
+	CanApprove       []string `json:"can_approve"`
+}
+
+type grantBody struct {
+	ID, State, Trouble string
+	Items              []struct{ Confirmed bool }
+	MayRevoke          bool  `json:"may_revoke"`
+	MayExtend          int64 `json:"may_extend_seconds"`
+}
+
+// grant waits until a grant is in a state.
+func (s *lendSite) grant(name, id, state string) grantBody {
+	s.t.Helper()
+	var g grantBody
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		s.must(name, "GET", "/grants/"+id, "", nil, &g)
+		if g.State == state {
+			return g
+		}
+		if time.Now().After(end) {
+			s.t.Fatalf("grant %s is %s, want %s: %s", id, g.State, state, g.Trouble)
+		}
+	}
+}
+
+// Every operation, asked by everybody: what each may do is a table that a reader can
+// check, and an operation that is in no line of it fails.
+func TestAccessOperationsByRole(t *testing.T) {
+	t.Parallel()
+	s := newLendSite(t)
+	s.open()
+	flows, err := json.Marshal(map[string]any{"text": lendFlows})
+	if err != nil {
+		t.Fatal(err)
+	}
+	who := []string{"", "vera", "rosa", "amir", "sofia", "token"}
+	const (
+		asking = "401 403 200 200 200 200" // who asks for access and above
+		absent = "401 403 404 404 404 404"
+		admins = "401 403 403 403 200 200"
+	)
+	test, err := json.Marshal(map[string]any{"by": "Rosa@example.com", "items": []map[string]string{{"integration": "prod", "type": "namespace", "resource": "payments", "permission": "edit"}}, "justification": "x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := []struct{ operation, method, path, body, header, want string }{
+		{"list-access-catalog", "GET", "/catalog", "", "", asking},
+		{"explain-access-request", "POST", "/requests/explain", askFor("payments", "edit", "x"), "", asking},
+		{"request-access", "POST", "/requests", askFor("payments", "edit", "x"), "", "401 403 201 403 403 403"},
+		{"list-access-requests", "GET", "/requests", "", "", asking},
+		{"get-access-request", "GET", "/requests/rnone", "", "", absent},
+		{"export-access-requests", "GET", "/requests.csv", "", "", asking},
+		{"vote-access-request", "POST", "/requests/rnone/votes", `{"approve":true}`, "", "401 403 403 404 404 404"},
+		{"cancel-access-request", "POST", "/requests/rnone/cancel", "", "", absent},
+		{"list-access-grants", "GET", "/grants", "", "", asking},
+		{"get-access-grant", "GET", "/grants/gnone", "", "", absent},
+		{"get-access-grant-details", "GET", "/grants/gnone/details", "", "", absent},
+		{"export-access-grants", "GET", "/grants.csv", "", "", asking},
+		{"return-access-grant", "POST", "/grants/gnone/return", "", "", absent},
+		{"revoke-access-grant", "POST", "/grants/gnone/revoke", `{"reason":"x"}`, "", absent},
+		{"extend-access-grant", "POST", "/grants/gnone/extend", `{}`, "", absent},
+		{"vend-access-credentials", "POST", "/credentials", `{"integration":"prod"}`, "", "401 403 409 409 409 409"},
+		{"list-access-stops", "GET", "/stops", "", "", asking},
+		{"stop-access", "POST", "/stops", `{"kind":"person","person":"nobody@example.com","reason":"x"}`, "", admins},
+		{"lift-access-stop", "POST", "/stops/snone/lift", `{}`, "", "401 403 403 403 404 404"},
+		{"list-integration-types", "GET", "/integration-types", "", "", asking},
+		{"list-integrations", "GET", "/integrations", "", "", asking},
+		{"get-integration", "GET", "/integrations/prod", "", "", asking},
+		{"save-integration", "PUT", "/integrations/prod", `{"type":"cluster","config":{"server":"x"}}`, `"999"`, "401 403 403 403 412 412"},
+		{"delete-integration", "DELETE", "/integrations/prod", "", `"999"`, "401 403 403 403 412 412"},
+		{"check-integration", "POST", "/integrations/prod/check", "", "", admins},
+		{"discover-integration", "POST", "/integrations/prod/discover", "", "", admins},
+		{"reconcile-integration", "POST", "/integrations/prod/reconcile", "", "", admins},
+		{"connect-integration", "POST", "/integrations/prod/connect", `{}`, "", admins},
+		{"list-access-resources", "GET", "/resources", "", "", admins},
+		{"get-flows", "GET", "/flows", "", "", asking},
+		{"list-flow-versions", "GET", "/flows/versions", "", "", asking},
+		{"plan-flows", "POST", "/flows/plan", string(flows), "", admins},
+		{"apply-flows", "PUT", "/flows", string(flows), `"999"`, "401 403 403 403 412 412"},
+		{"test-flows", "POST", "/flows/test", string(test), "", admins},
+		{"get-flows-code", "GET", "/flows/code?as=terraform", "", "", asking},
+		{"get-integration-code", "GET", "/integrations/prod/code", "", "", admins},
+		{"get-access-code", "GET", "/code?as=terraform", "", "", admins},
+	}
+	seen := map[string]bool{"stream-access-events": true} // it has a test of its own
+	for _, op := range table {
+		seen[op.operation] = true
+		var got []string
+		for _, name := range who {
+			header := map[string]string{}
+			if op.header != "" {
+				header["If-Match"] = op.header
+			}
+			status, h, text := s.ask(name, op.method, op.path, op.body, header, nil)
+			got = append(got, fmt.Sprint(status))
+			if status >= 400 && !strings.HasPrefix(h.Get("Content-Type"), "application/problem+json") {
+				t.Errorf("%s as %q: an error of type %q: %s", op.operation, name, h.Get("Content-Type"), text)
+			}
+		}
+		if d := cmp.Diff(strings.Fields(op.want), got); d != "" {
+			t.Errorf("%s by %q: -want +got:\n%s", op.operation, who, d)
+		}
+	}
+	for _, id := range s.operations() {
+		if !seen[id] {
+			t.Errorf("the operation %s is in no line of this table", id)
+		}
+		delete(seen, id)
+	}
+	if len(seen) > 0 {
+		t.Errorf("there are no operations %q", slices.Sorted(maps.Keys(seen)))
+	}
+}
+
+// operations are those of lending in the OpenAPI document.
+func (s *lendSite) operations() []string {
+	s.t.Helper()
+	status, text := s.as("").send("GET", "/api/openapi.json", "")
+	var doc struct {
+		Paths map[string]map[string]struct {
+			OperationID string   `json:"operationId"`
+			Tags        []string `json:"tags"`
+		} `json:"paths"`
+	}
+	if err := json.Unmarshal([]byte(text), &doc); err != nil || status != http.StatusOK {
+		s.t.Fatalf("the document answers %d, %v", status, err)
+	}
+	var out []string
+	for _, methods := range doc.Paths {
+		for _, op := range methods {
+			if slices.Contains(op.Tags, "Access") {
+				out = append(out, op.OperationID)
+			}
+		}
+	}
+	return out
+}
+
+// The way of a grant over the API, with what each person is told on the way.
+func TestAccessFromAskingToTheEnd(t *testing.T) {
+	t.Parallel()
+	s := newLendSite(t)
+	s.open()
+	var r requestBody
+	s.must("rosa", "POST", "/requests", askFor("payments", "edit", "INC-7"), nil, &r)
+	if r.State != "pending" || r.MayVote || !slices.Equal(r.CanApprove, []string{"amir@example.com"}) {
+		t.Fatalf("the request is %+v", r)
+	}
+	// Who has nothing to do with it does not learn that it exists.
+	if status, _, _ := s.ask("ravi", "GET", "/requests/"+r.ID, "", nil, nil); status != http.StatusNotFound {
+		t.Errorf("somebody else gets %d", status)
+	}
+	// An admin is no approver, and neither is whoever has the token.
+	for _, name := range []string{"sofia", "token"} {
+		if status, _, text := s.ask(name, "POST", "/requests/"+r.ID+"/votes", `{"approve":true,"reason":"x"}`, nil, nil); status != http.StatusForbidden {
+			t.Errorf("the vote of %s answers %d: %s", name, status, text)
+		}
+	}
+	var inbox struct{ Requests []requestBody }
+	if s.must("amir", "GET", "/requests?inbox=true", "", nil, &inbox); len(inbox.Requests) != 1 || !inbox.Requests[0].MayVote {
+		t.Errorf("the inbox is %+v", inbox)
+	}
+	if status, _, text := s.ask("amir", "POST", "/requests/"+r.ID+"/votes", `{"approve":true}`, nil, nil); status != http.StatusUnprocessableEntity || !strings.Contains(text, "reason") {
+		t.Errorf("agreeing without the reason that the flow wants answers %d: %s", status, text)
+	}
+	if status, _, text := s.ask("amir", "POST", "/requests/"+r.ID+"/votes", `{"approve":true,"reason":"fine","version":99}`, nil, nil); status != http.StatusConflict {
+		t.Errorf("agreeing to another version answers %d: %s", status, text)
+	}
+	s.must("amir", "POST", "/requests/"+r.ID+"/votes", `{"approve":true,"reason":"fine"}`, nil, &r)
+	if r.State != "approved" || r.Grant == "" {
+		t.Fatalf("after the vote: %+v", r)
+	}
+	if status, _, text := s.ask("amir", "POST", "/requests/"+r.ID+"/votes", `{"approve":false}`, nil, nil); status != http.StatusConflict || !strings.Contains(text, "approved by amir@example.com") {
+		t.Errorf("a vote too late answers %d: %s", status, text)
+	}
+	g := s.grant("rosa", r.Grant, "active")
+	if g.MayRevoke || len(g.Items) != 1 || !g.Items[0].Confirmed {
+		t.Errorf("the grant is %+v", g)
+	}
+	var details access.Details
+	if s.must("rosa", "GET", "/grants/"+g.ID+"/details", "", nil, &details); len(details.Snippets) != 1 || details.Text == "" {
+		t.Errorf("the details are %+v", details)
+	}
+	if status, _, _ := s.ask("amir", "GET", "/grants/"+g.ID+"/details", "", nil, nil); status != http.StatusNotFound {
+		t.Errorf("the details for somebody else answer %d", status)
+	}
+	if status, _, text := s.ask("rosa", "POST", "/grants/"+g.ID+"/extend", `{}`, nil, nil); status != http.StatusForbidden || !strings.Contains(text, "extended") {
+		t.Errorf("an extension that no flow gives answers %d: %s", status, text)
+	}
+	if status, _, _ := s.ask("rosa", "POST", "/grants/"+g.ID+"/revoke", `{"reason":"x"}`, nil, nil); status != http.StatusForbidden {
+		t.Errorf("the holder revokes: %d", status)
+	}
+	s.must("amir", "POST", "/grants/"+g.ID+"/revoke", `{"reason":"done"}`, nil, nil)
+	s.grant("rosa", g.ID, "ended")
+	s.target.mu.Lock()
+	left := len(s.target.has)
+	s.target.mu.Unlock()
+	if left != 0 {
+		t.Errorf("the target still has %d objects", left)
+	}
+	if status, _, text := s.ask("rosa", "GET", "/grants/"+g.ID+"/details", "", nil, nil); status != http.StatusConflict {
+		t.Errorf("the details of what has ended answer %d: %s", status, text)
+	}
+}
+
+// What a flow does not give is refused with each flow's reason.
+func TestAccessRefusalGivesReasons(t *testing.T) {
+	t.Parallel()
+	s := newLendSite(t)
+	s.open()
+	for body, want := range map[string]struct {
+		status int
+		text   string
+	}{
+		askFor("payments", "edit", ""): {http.StatusForbidden, "justification"},
+		askFor("payments", "own", "x"): {http.StatusUnprocessableEntity, `has no permission \"own\"; it has view, edit`},
+		askFor("nowhere", "edit", "x"): {http.StatusNotFound, `prod has no resource`},
+		`{}`:                           {http.StatusUnprocessableEntity, "say what you ask for"},
+		`{"bundle":"b"}`:               {http.StatusNotFound, "bundle"},
+		`{"for":"ravi@example.com",` + askFor("payments", "edit", "x")[1:]: {http.StatusForbidden, "may not ask for ravi@example.com"},
+		`{"duration_seconds":86400,` + askFor("payments", "edit", "x")[1:]: {http.StatusForbidden, "2h"},
+		`{"duration_seconds":-1,` + askFor("payments", "edit", "x")[1:]:    {http.StatusUnprocessableEntity, "duration_seconds"},
+		`{"break_glass":true,` + askFor("payments", "edit", "x")[1:]:       {http.StatusForbidden, "glass"},
+		`{"something_else":true,` + askFor("payments", "edit", "x")[1:]:    {http.StatusUnprocessableEntity, "something_else"},
+		askFor("payments", "edit", strings.Repeat("x", 3000)):              {http.StatusUnprocessableEntity, "2000"},
+	} {
+		if status, _, text := s.ask("rosa", "POST", "/requests", body, nil, nil); status != want.status || !strings.Contains(text, want.text) {
+			t.Errorf("%.80s answers %d, want %d with %q: %s", body, status, want.status, want.text, text)
+		}
+	}
+	var problem struct {
+		Detail string
+		Errors []struct{ Message string }
+	}
+	status, _, text := s.ask("amir", "POST", "/requests", askFor("payments", "edit", "x"), nil, nil)
+	if err := json.Unmarshal([]byte(text), &problem); err != nil || status != http.StatusForbidden || len(problem.Errors) != 1 || !strings.Contains(problem.Errors[0].Message, "group dev") {
+		t.Errorf("who is no requestor gets %d with the reasons %+v", status, problem)
+	}
+}
+
+func TestAccessRequestSentAgain(t *testing.T) {
+	t.Parallel()
+	s := newLendSite(t)
+	s.open()
+	key := map[string]string{"Idempotency-Key": "7f9c"}
+	var first, again requestBody
+	s.must("rosa", "POST", "/requests", askFor("payments", "view", "x"), key, &first)
+	s.must("rosa", "POST", "/requests", askFor("payments", "view", "x"), key, &again)
+	if first.ID != again.ID || first.Grant == "" || first.Grant != again.Grant {
+		t.Errorf("the same request twice is %+v and %+v", first, again)
+	}
+	if status, _, text := s.ask("rosa", "POST", "/requests", askFor("orders", "view", "x"), key, nil); status != http.StatusUnprocessableEntity || !strings.Contains(text, "new key") {
+		t.Errorf("another request with the key answers %d: %s", status, text)
+	}
+	var other requestBody
+	if s.must("ravi", "POST", "/requests", askFor("payments", "view", "x"), key, &other); other.ID == first.ID {
+		t.Error("two people share a request by their keys")
+	}
+}
+
+// Nobody overwrites what they have not seen.
+func TestAccessIfMatch(t *testing.T) {
+	t.Parallel()
+	s := newLendSite(t)
+	const settings = `{"type":"cluster","config":{"server":"%s"}}`
+	put := func(server string, header map[string]string) (int, http.Header, string) {
+		return s.ask("sofia", "PUT", "/integrations/prod", fmt.Sprintf(settings, server), header, nil)
+	}
+	if status, _, text := put("a", nil); status != http.StatusPreconditionRequired || !strings.Contains(text, "If-Match") {
+		t.Errorf("without If-Match: %d %s", status, text)
+	}
+	status, h, text := put("a", map[string]string{"If-None-Match": "*"})
+	if status != http.StatusCreated {
+		t.Fatalf("adding answers %d: %s", status, text)
+	}
+	if status, _, _ := put("b", map[string]string{"If-None-Match": "*"}); status != http.StatusConflict {
+		t.Errorf("adding twice answers %d", status)
+	}
+	first := h.Get("ETag")
+	if status, h, text = put("b", map[string]string{"If-Match": first}); status != http.StatusOK || h.Get("ETag") == first {
+		t.Fatalf("changing what was seen answers %d, tag %s: %s", status, h.Get("ETag"), text)
+	}
+	if status, _, text := put("c", map[string]string{"If-Match": first}); status != http.StatusPreconditionFailed || !strings.Contains(text, "version 2") {
+		t.Errorf("changing what was seen before answers %d: %s", status, text)
+	}
+	// A check changes the answer and not the version: who polls sees it, and whoever
+	// saw the settings may still change them.
+	seen := h.Get("ETag")
+	s.must("sofia", "POST", "/integrations/prod/connect", `{"apply":true}`, nil, nil)
+	if status, h, _ := s.ask("sofia", "GET", "/integrations/prod", "", map[string]string{"If-None-Match": seen}, nil); status != http.StatusOK || h.Get("ETag") == seen {
+		t.Errorf("after a check the answer is %d with the tag %s", status, h.Get("ETag"))
+	}
+	if status, _, text := put("d", map[string]string{"If-Match": seen}); status != http.StatusOK {
+		t.Errorf("changing settings after a check answers %d: %s", status, text)
+	}
+	if status, _, text := s.ask("sofia", "PUT", "/integrations/prod", `{"type":"cluster"}`, map[string]string{"If-Match": `"3"`}, nil); status != http.StatusUnprocessableEntity || !strings.Contains(text, "config.server is missing") {
+		t.Errorf("settings that cannot be answer %d: %s", status, text)
+	}
+	for _, match := range []string{"x", `"-1"`, `""`} {
+		if status, _, _ := put("e", map[string]string{"If-Match": match}); status != http.StatusPreconditionFailed {
+			t.Errorf("If-Match: %s answers %d", match, status)
+		}
+	}
+	status, _, text = s.ask("sofia", "DELETE", "/integrations/prod", "", map[string]string{"If-Match": `"3"`}, nil)
+	if status != http.StatusNoContent {
+		t.Errorf("removing answers %d: %s", status, text)
+	}
+}
+
+// An integration that is lent from stays, and what a panic stops is told.
+func TestAccessStopsAndBusyIntegrations(t *testing.T) {
+	t.Parallel()
+	s := newLendSite(t)
+	s.open()
+	var r requestBody
+	s.must("rosa", "POST", "/requests", askFor("payments", "view", "x"), nil, &r)
+	s.grant("rosa", r.Grant, "active")
+	tag := s.must("sofia", "GET", "/integrations/prod", "", nil, nil).Get("ETag")
+	if status, _, text := s.ask("sofia", "DELETE", "/integrations/prod", "", map[string]string{"If-Match": tag}, nil); status != http.StatusConflict || !strings.Contains(text, "1 grant is not ended") {
+		t.Errorf("removing an integration that is lent from answers %d: %s", status, text)
+	}
+	if status, _, text := s.ask("sofia", "POST", "/stops", `{"kind":"person","reason":"x"}`, nil, nil); status != http.StatusUnprocessableEntity {
+		t.Errorf("a stop without a scope answers %d: %s", status, text)
+	}
+	var stopped struct{ Grants int }
+	if s.must("sofia", "POST", "/stops", `{"kind":"all","reason":"breach"}`, nil, &stopped); stopped.Grants != 1 {
+		t.Errorf("the stop ended %d grants", stopped.Grants)
+	}
+	s.grant("rosa", r.Grant, "ended")
+	if status, _, text := s.ask("rosa", "POST", "/requests", askFor("payments", "view", "x"), nil, nil); status != http.StatusForbidden || !strings.Contains(text, "breach") {
+		t.Errorf("asking under a stop answers %d: %s", status, text)
+	}
+	var stops []access.Stop
+	if s.must("rosa", "GET", "/stops", "", nil, &stops); len(stops) != 1 {
+		t.Fatalf("the stops are %+v", stops)
+	}
+	for end := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		status, _, text := s.ask("sofia", "POST", "/stops/"+stops[0].ID+"/lift", `{}`, nil, nil)
+		if status == http.StatusNoContent {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("lifting answers %d: %s", status, text)
+		}
+	}
+	s.must("rosa", "POST", "/requests", askFor("payments", "view", "x"), nil, nil)
+}
+
+// Credentials are the person's own, and no cache keeps them.
+func TestAccessCredentials(t *testing.T) {
+	t.Parallel()
+	s := newLendSite(t)
+	s.open()
+	var r requestBody
+	s.must("rosa", "POST", "/requests", askFor("payments", "view", "x"), nil, &r)
+	s.grant("rosa", r.Grant, "active")
+	var c map[string]any
+	h := s.must("rosa", "POST", "/credentials", `{"integration":"prod"}`, nil, &c)
+	if h.Get("Cache-Control") != "no-store" || h.Get("ETag") != "" {
+		t.Errorf("credentials come with Cache-Control %q and ETag %q", h.Get("Cache-Control"), h.Get("ETag"))
+	}
+	// The names are credential_process's own.
+	if c["Version"] != 1.0 || c["AccessKeyId"] != "ASIA-Rosa@example.com" || c["SecretAccessKey"] != "hush" || c["SessionToken"] != "token" || c["Expiration"] == "" {
+		t.Errorf("the credentials are %v", c)
+	}
+	for _, name := range []string{"ravi", "amir", "sofia", "token"} {
+		if status, _, text := s.ask(name, "POST", "/credentials", fmt.Sprintf(`{"integration":"prod","grant":%q}`, r.Grant), nil, nil); status < 400 || strings.Contains(text, "hush") {
+			t.Errorf("%s gets %d: %s", name, status, text)
+		}
+	}
+	for _, list := range []string{"/grants", "/grants/" + r.Grant, "/requests", "/grants.csv"} {
+		if _, _, text := s.ask("sofia", "GET", list, "", nil, nil); strings.Contains(text, "hush") {
+			t.Errorf("%s shows a secret", list)
+		}
+	}
+}
+
+func TestAccessTables(t *testing.T) {
+	t.Parallel()
+	s := newLendSite(t)
+	s.open()
+	var r requestBody
+	s.must("rosa", "POST", "/requests", askFor("payments", "edit", `=HYPERLINK("http://evil.example")`), nil, &r)
+	for path, want := range map[string]int{"/requests.csv": 2, "/grants.csv": 1, "/requests.csv?state=approved": 1} {
+		h := s.must("sofia", "GET", path, "", nil, nil)
+		_, _, text := s.ask("sofia", "GET", path, "", nil, nil)
+		rows, err := csv.NewReader(strings.NewReader(text)).ReadAll()
+		if err != nil || len(rows) != want || !strings.HasPrefix(h.Get("Content-Type"), "text/csv") || !strings.Contains(h.Get("Content-Disposition"), "attachment") {
+			t.Errorf("%s has %d rows, want %d, %v: %s", path, len(rows), want, err, text)
+		}
+		for _, row := range rows {
+			for _, cell := range row {
+				if strings.HasPrefix(cell, "=") {
+					t.Errorf("%s has a formula: %s", path, cell)
+				}
+			}
+		}
+	}
+	// Others' rows are nobody's business.
+	if _, _, text := s.ask("ravi", "GET", "/requests.csv", "", nil, nil); strings.Contains(text, r.ID) {
+		t.Errorf("a requester exports the requests of others")
+	}
+}
+
+// A page follows what changes; what it may not see has no name.
+func TestAccessEvents(t *testing.T) {
+	t.Parallel()
+	s := newLendSite(t)
+	s.open()
+	follow := func(name string) <-chan access.Event {
+		c := s.as(name)
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.server.URL+"/api/v1/access/events", http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := c.client.Do(r)
+		if err != nil || res.StatusCode != http.StatusOK || res.Header.Get("Content-Type") != "text/event-stream" {
+			t.Fatalf("following answers %v, %v", res, err)
+		}
+		events := make(chan access.Event, 100)
+		go func() {
+			defer close(events)
+			defer func() { _ = res.Body.Close() }()
+			for lines := bufio.NewScanner(res.Body); lines.Scan(); {
+				var e access.Event
+				if data, ok := strings.CutPrefix(lines.Text(), "data: "); ok && json.Unmarshal([]byte(data), &e) == nil {
+					events <- e
+				}
+			}
+		}()
+		return events
+	}
+	mine, others := follow("rosa"), follow("ravi")
+	if status, _, _ := s.ask("vera", "GET", "/events", "", nil, nil); status != http.StatusForbidden {
+		t.Errorf("a viewer follows: %d", status)
+	}
+	var r requestBody
+	s.must("rosa", "POST", "/requests", askFor("payments", "edit", "x"), nil, &r)
+	next := func(events <-chan access.Event) access.Event {
+		for {
+			select {
+			case e := <-events:
+				if e.Kind == "request" {
+					return e
+				}
+			case <-time.After(10 * time.Second):
+				t.Fatal("nothing is told of the request")
+			}
+		}
+	}
+	if e := next(mine); e.ID != r.ID {
+		t.Errorf("the one who asked is told of %+v", e)
+	}
+	if e := next(others); e.ID != "" {
+		t.Errorf("somebody else is told of %+v", e)
+	}
+}
+
+func TestAccessAsCode(t *testing.T) {
+	t.Parallel()
+	s := newLendSite(t)
+	s.open()
+	for path, want := range map[string][]string{
+		"/flows/code":                          {"name: edit", "auto_approve: true"},
+		"/flows/code?as=terraform":             {"apono_access_flow_v2"},
+		"/integrations/prod/code":              {"name: prod", "server: x"},
+		"/integrations/prod/code?as=terraform": {"apono_resource_integration"},
+		"/code":                                {"integrations:", "flows:"},
+	} {
+		var code api.AccessCode
+		s.must("sofia", "GET", path, "", nil, &code)
+		for _, text := range want {
+			if !strings.Contains(code.Text, text) {
+				t.Errorf("%s does not have %q:\n%s", path, text, code.Text)
+			}
+		}
+	}
+	// What a requester sees of flows holds nothing of how targets are reached.
+	var code api.AccessCode
+	if s.must("rosa", "GET", "/flows/code", "", nil, &code); strings.Contains(code.Text, "server:") {
+		t.Errorf("the flows as code show settings:\n%s", code.Text)
+	}
+	// What was written is what can be applied: nothing changes.
+	text, err := json.Marshal(map[string]any{"text": code.Text, "prune": true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var plan access.FlowPlan
+	if s.must("sofia", "POST", "/flows/plan", string(text), nil, &plan); plan.HasChanges() || plan.HasErrors() {
+		t.Errorf("applying what was exported would do %+v", plan)
+	}
+}
+
+func TestAccessFlowsByAPI(t *testing.T) {
+	t.Parallel()
+	s := newLendSite(t)
+	s.open()
+	put := func(text, match string) (int, string) {
+		body, err := json.Marshal(map[string]any{"text": text, "prune": true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		status, _, answer := s.ask("sofia", "PUT", "/flows", string(body), map[string]string{"If-Match": match}, nil)
+		return status, answer
+	}
+	broken := strings.Replace(lendFlows, "duration:", "durations:", 1)
+	status, text := put(broken, `"1"`)
+	var plan access.FlowPlan
+	if err := json.Unmarshal([]byte(text), &plan); err != nil || status != http.StatusOK || !plan.HasErrors() || plan.Version != 0 || plan.Problems[0].Line == 0 {
+		t.Errorf("a text that cannot be read answers %d: %s", status, text)
+	}
+	if status, text := put("flows: []", `"0"`); status != http.StatusPreconditionFailed {
+		t.Errorf("another version than the one in force answers %d: %s", status, text)
+	}
+	if status, text := put(strings.Replace(lendFlows, "max: 2h", "max: 3h", 1), `"1"`); status != http.StatusOK || !strings.Contains(text, `"version":2`) {
+		t.Errorf("a change answers %d: %s", status, text)
+	}
+	var trial api.AccessExplanation
+	body := `{"by":"Rosa@example.com",` + askFor("payments", "edit", "x")[1:]
+	if s.must("sofia", "POST", "/flows/test", body, nil, &trial); trial.Trial == nil || !slices.Equal(trial.CanApprove, []string{"amir@example.com"}) {
+		t.Errorf("a test says %+v", trial)
+	}
+	var versions []access.FlowVersion
+	if s.must("rosa", "GET", "/flows/versions", "", nil, &versions); len(versions) != 2 || versions[0].By != "sofia@example.com" {
+		t.Errorf("the versions are %+v", versions)
+	}
+}
