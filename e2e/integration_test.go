@@ -51,6 +51,13 @@ func freePort(t *testing.T) int {
 // component starts a program that runs until the test ends or stop is called.
 func component(t *testing.T, env []string, name string, args ...string) (stop func()) {
 	t.Helper()
+	_, stop = componentProcess(t, env, name, args...)
+	return stop
+}
+
+// componentProcess is component for those who signal the program.
+func componentProcess(t *testing.T, env []string, name string, args ...string) (p *os.Process, stop func()) {
+	t.Helper()
 	cmd := exec.Command(name, args...)
 	cmd.Env = append(os.Environ(), env...)
 	var out output
@@ -75,7 +82,7 @@ func component(t *testing.T, env []string, name string, args ...string) (stop fu
 			t.Logf("%s:\n%s", filepath.Base(name), tail(out.String()))
 		}
 	})
-	return stop
+	return cmd.Process, stop
 }
 
 // moto starts a moto server and returns its address.

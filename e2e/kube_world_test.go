@@ -54,6 +54,11 @@ type kubeWorld struct {
 	config  string // kubeconfig of the administrator
 	network *awsNetwork
 	dir     string
+
+	// apiServer is the process; stopAPI kills it, and startAPI starts it anew.
+	apiServer *os.Process
+	stopAPI   func()
+	startAPI  func()
 }
 
 // The roles of people: the one that they share, and that of their permission set.
@@ -81,23 +86,29 @@ func newKubeWorld(t *testing.T, mode string) *kubeWorld {
 	k.write(t, "policies.yaml", kubeconfig(fmt.Sprintf("https://127.0.0.1:%d", k.authorizer(t)), k.ca.pem, nil))
 	k.write(t, "tokens.csv", k.token+",admin,1,system:masters\n")
 	k.config = k.write(t, "admin.yaml", kubeconfig(k.url, k.ca.pem, map[string]any{"token": k.token}))
-	component(t, nil, server, "--etcd-servers="+store, "--secure-port="+fmt.Sprint(port), "--bind-address=127.0.0.1",
-		"--tls-cert-file="+k.file("tls/cert.pem"), "--tls-private-key-file="+k.file("tls/key.pem"), "--cert-dir="+k.file("certs"),
-		"--service-account-key-file="+k.file("tls/key.pem"), "--service-account-signing-key-file="+k.file("tls/key.pem"),
+	arguments := []string{
+		"--etcd-servers=" + store, "--secure-port=" + fmt.Sprint(port), "--bind-address=127.0.0.1",
+		"--tls-cert-file=" + k.file("tls/cert.pem"), "--tls-private-key-file=" + k.file("tls/key.pem"), "--cert-dir=" + k.file("certs"),
+		"--service-account-key-file=" + k.file("tls/key.pem"), "--service-account-signing-key-file=" + k.file("tls/key.pem"),
 		"--service-account-issuer=https://kubernetes.default.svc", "--service-cluster-ip-range=10.0.0.0/24",
-		"--authorization-mode=RBAC,Webhook", "--authorization-webhook-config-file="+k.file("policies.yaml"), "--authorization-webhook-version=v1",
-		"--token-auth-file="+k.file("tokens.csv"),
-		"--authentication-token-webhook-config-file="+k.file("webhook.yaml"),
+		"--authorization-mode=RBAC,Webhook", "--authorization-webhook-config-file=" + k.file("policies.yaml"), "--authorization-webhook-version=v1",
+		"--token-auth-file=" + k.file("tokens.csv"),
+		"--authentication-token-webhook-config-file=" + k.file("webhook.yaml"),
 		// Every request asks again, so that tests see at once what has changed.
 		"--authentication-token-webhook-version=v1beta1", "--authentication-token-webhook-cache-ttl=0s",
-		"--authorization-webhook-cache-authorized-ttl=0s", "--authorization-webhook-cache-unauthorized-ttl=0s")
-	eventually(t, time.Minute, func() error {
-		out, err := exec.Command("kubectl", "--kubeconfig", k.config, "get", "--raw", "/readyz").CombinedOutput()
-		if err != nil {
-			return fmt.Errorf("%w: %s", err, out)
-		}
-		return nil
-	})
+		"--authorization-webhook-cache-authorized-ttl=0s", "--authorization-webhook-cache-unauthorized-ttl=0s",
+	}
+	k.startAPI = func() {
+		k.apiServer, k.stopAPI = componentProcess(t, nil, server, arguments...)
+		eventually(t, time.Minute, func() error {
+			out, err := exec.Command("kubectl", "--kubeconfig", k.config, "get", "--raw", "/readyz").CombinedOutput()
+			if err != nil {
+				return fmt.Errorf("%w: %s", err, out)
+			}
+			return nil
+		})
+	}
+	k.startAPI()
 
 	k.sim.Account(apiAccount).Region(region).AddCluster(awssim.Object{
 		"name": k.cluster, "status": "ACTIVE", "version": "1.34", "platformVersion": "eks.1", "endpoint": k.url,

@@ -140,11 +140,18 @@ func TestReadme(t *testing.T) {
 			if code := p.exit(t, 20*time.Second); code != 0 {
 				t.Errorf("%s: exit status %d\n%s", c, code, tail(p.err.String()))
 			}
+		case "login", "access":
+			// They need a server with people and a cluster; the stories of lending have
+			// both and go this way.
+			p := start(t, env, append(args, "--help")...)
+			if code := p.exit(t, 20*time.Second); code != 0 {
+				t.Errorf("%s: exit status %d\n%s", c, code, tail(p.err.String()))
+			}
 		default:
 			t.Errorf("the README has a command that this test does not run: %s", c)
 		}
 	}
-	for _, verb := range []string{"collect", "parse", "estate", "serve", "doctor", "policy", "gateway"} {
+	for _, verb := range []string{"collect", "parse", "estate", "serve", "doctor", "policy", "gateway", "access"} {
 		if !seen[verb] {
 			t.Errorf("the README shows no %s", verb)
 		}
