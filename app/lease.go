@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -35,11 +36,25 @@ type lease struct {
 // newLease names this process: its host and number, and a random part, since a
 // container's first process always has the same number.
 func newLease(l store.Leases, log *slog.Logger) *lease {
+	return &lease{name: collectorLease, leases: l, holder: fmt.Sprintf("%s/%d/%s", thisHost(), os.Getpid(), rand.Text()[:8]), log: log}
+}
+
+// thisHost names the set of processes among which a number says who lives: the
+// host's name, and a digest of its start and of the namespace of its process
+// numbers. With a store that several machines share, two of one name would
+// otherwise take each other's processes for dead.
+func thisHost() string {
 	host, err := os.Hostname()
 	if err != nil {
 		host = "unknown"
 	}
-	return &lease{name: collectorLease, leases: l, holder: fmt.Sprintf("%s/%d/%s", host, os.Getpid(), rand.Text()[:8]), log: log}
+	boot, errBoot := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	space, errSpace := os.Readlink("/proc/self/ns/pid")
+	if errBoot != nil || errSpace != nil {
+		return host // no Linux: the name alone
+	}
+	sum := sha256.Sum256(append(boot, space...))
+	return fmt.Sprintf("%s~%x", host, sum[:4])
 }
 
 // try takes the lease. A holder that died on this host without giving it back

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-project/gatehouse/account"
+	"github.com/gatehouse-project/gatehouse/audit"
 	"github.com/gatehouse-project/gatehouse/estate"
 )
 
@@ -147,6 +148,7 @@ type Run struct {
 // work is a run with the plan that it was started from.
 type work struct {
 	run     Run
+	actor   audit.Actor // who pressed the button; the run outlives their request
 	shown   *Plan
 	changed chan struct{} // closed at each change, and replaced
 }
@@ -277,7 +279,7 @@ func (d *Desk) Start(ctx context.Context, digest, who string) (*Run, error) {
 		return nil, ErrBusy
 	}
 	now := d.Clock().UTC()
-	w := &work{shown: p.Plan, changed: make(chan struct{}), run: Run{
+	w := &work{shown: p.Plan, actor: audit.ActorFrom(ctx), changed: make(chan struct{}), run: Run{
 		ID: RunName(now), Digest: digest, Who: who, Command: p.Command, State: Waiting, Began: now, Stages: p.Stages, Changes: p.Count(Planned),
 	}}
 	d.current = w
@@ -373,6 +375,7 @@ func (d *Desk) update(w *work, change func(*Run)) {
 }
 
 func (d *Desk) carryOut(ctx context.Context, w *work) {
+	ctx = audit.WithActor(ctx, w.actor)
 	d.Logger.InfoContext(ctx, "switching of logging begins", "run", w.run.ID, "by", w.run.Who, "command", w.run.Command, "changes", w.run.Changes)
 	var plan *Plan
 	err := d.Alone(ctx, func(ctx context.Context) (err error) {

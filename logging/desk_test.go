@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse-project/gatehouse/audit"
 	"github.com/gatehouse-project/gatehouse/awssim"
 	"github.com/gatehouse-project/gatehouse/estate"
 	"github.com/gatehouse-project/gatehouse/logging"
@@ -109,6 +110,31 @@ func (d *desk) wait(t *testing.T, id string, until func(*logging.Run) bool) *log
 		case <-changed:
 		case <-time.After(30 * time.Second):
 			t.Fatalf("the run stays %+v", run)
+		}
+	}
+}
+
+// A run outlives the request that started it, and is still audited as that person's.
+func TestDeskRunIsOfWhoeverStartedIt(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	p := d.propose(t, enabling(one+"/"+here+"/rest1/prod"))
+	ada := audit.Actor{Kind: audit.Person, ID: "p-ada", Name: "ada", Address: "192.0.2.7", Via: audit.ViaWeb}
+	run, err := d.Start(audit.WithActor(t.Context(), ada), p.Digest, ada.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.wait(t, run.ID, func(r *logging.Run) bool { return r.State.Over() })
+	page, err := d.store.AuditEvents(t.Context(), audit.Query{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(page.Events) != 2 {
+		t.Errorf("the run left %d events, want its begin and its end", len(page.Events))
+	}
+	for _, e := range page.Events {
+		if e.Actor != ada {
+			t.Errorf("%s is audited as of %+v", e.Action, e.Actor)
 		}
 	}
 }
