@@ -61,7 +61,7 @@ func TestIntegrationLendThroughKills(t *testing.T) {
 	for round := range rounds {
 		asked := time.Now()
 		request := start(t, c.alice.environment(), "access", "request", "--no-wait", "-i", "blue", "-r", "tools", "-p", "pod-reader", "-d", "5s", "-j", "INC-8", "-o", "json")
-		time.Sleep(upTo(400 * time.Millisecond))
+		time.Sleep(upTo(150 * time.Millisecond))
 		crash(upTo(time.Second))
 		code := request.exit(t, 2*time.Minute)
 		_, grants := c.ada.everything(t)
