@@ -95,7 +95,7 @@ func TestIntegrationTerraformApplies(t *testing.T) {
 				}
 			}
 			delete(e.values, "roles") // that must be there already
-			dir := tf.folder(t, e.stack, &e, endpoint)
+			dir := tf.folder(t, strings.ReplaceAll(e.name, " ", "-"), &e, endpoint)
 			if e.stack == "collector-lambda" {
 				stage(t, endpoint, dir)
 			}
