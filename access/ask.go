@@ -117,7 +117,10 @@ type GrantView struct {
 	Remaining time.Duration `json:"remaining,omitempty"`
 	// Trouble says in plain words what stands in the way of what the grant waits
 	// for, and what happens next; empty if all is well.
-	Trouble string    `json:"trouble,omitempty"`
+	Trouble string `json:"trouble,omitempty"`
+	// Failing is set if the last try failed, and not set while the target only takes
+	// its time.
+	Failing bool      `json:"failing,omitempty"`
 	NextTry time.Time `json:"next_try,omitzero"`
 	// Late is how long ago it had to be there, or gone, and is not.
 	Late      time.Duration `json:"late,omitempty"`

@@ -32,7 +32,7 @@ func TestLife(t *testing.T) {
 		}
 		time.Sleep(5 * time.Minute)
 		v, err := d.GrantByID(t.Context(), ann, r.Grant)
-		if err != nil || v.State != access.Provisioning || !strings.Contains(v.Trouble, "connection refused") || v.NextTry.IsZero() || v.Late < 4*time.Minute {
+		if err != nil || v.State != access.Provisioning || !v.Failing || !strings.Contains(v.Trouble, "connection refused") || v.NextTry.IsZero() || v.Late < 4*time.Minute {
 			t.Errorf("while the target is down: %+v, %v", v, err)
 		}
 		w.eventually(time.Minute, "lateness is told", func() bool { return w.mail.has("email grant.late") })

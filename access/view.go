@@ -229,6 +229,7 @@ func (d *Desk) trouble(ctx context.Context, g *Grant, v *GrantView, now time.Tim
 			continue
 		}
 		if o.LastError != "" {
+			v.Failing = true
 			v.Trouble, v.NextTry = fmt.Sprintf("%s: attempt %s failed: %s; it is tried again at %s, and until it works",
 				o.Key, strconv.Itoa(o.Attempts), o.LastError, o.NextTry.Format("15:04:05 MST")), o.NextTry
 		} else if o.Note != "" && v.Trouble == "" {

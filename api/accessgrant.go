@@ -40,6 +40,7 @@ type AccessGrant struct {
 	Justification    string            `json:"justification,omitempty"`
 	RemainingSeconds int64             `json:"remaining_seconds,omitempty"`
 	Trouble          string            `json:"trouble,omitempty" doc:"What stands in the way, and what happens next."`
+	Failing          bool              `json:"failing,omitempty" doc:"The last try failed; without it the target only takes its time."`
 	NextTry          time.Time         `json:"next_try,omitzero"`
 	LateSeconds      int64             `json:"late_seconds,omitempty"`
 	MayReturn        bool              `json:"may_return"`
@@ -53,7 +54,7 @@ func accessGrant(v *access.GrantView) AccessGrant {
 		ID: g.ID, Version: g.Version, Request: g.Request, Flow: g.Flow, Person: accessPerson(&g.Person), Items: make([]AccessItem, len(g.Items)),
 		State: g.State, DurationSeconds: seconds(g.Duration), CreatedAt: g.CreatedAt, ReadyAt: g.ReadyAt, ExpiresAt: g.ExpiresAt,
 		EndReason: g.EndReason, EndedBy: g.EndedBy, EndingAt: g.EndingAt, EndedAt: g.EndedAt, Extensions: g.Extensions,
-		BreakGlass: g.BreakGlass, Justification: g.Justification, RemainingSeconds: seconds(v.Remaining), Trouble: v.Trouble,
+		BreakGlass: g.BreakGlass, Justification: g.Justification, RemainingSeconds: seconds(v.Remaining), Trouble: v.Trouble, Failing: v.Failing,
 		NextTry: v.NextTry, LateSeconds: seconds(v.Late), MayReturn: v.MayReturn, MayRevoke: v.MayRevoke, MayExtendSeconds: seconds(v.MayExtend),
 	}
 	for i := range g.Items {

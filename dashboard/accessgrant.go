@@ -32,7 +32,7 @@ type lent struct {
 func (s *server) lentOf(v *access.GrantView, who flow.Person) lent {
 	l := lent{GrantView: v, Badge: grantBadge(v), Link: s.BasePath + grantsPath + "/" + url.PathEscape(v.ID), Mine: strings.EqualFold(v.Person.ID, who.ID)}
 	// That a target takes a moment is no trouble; that it refused is, from the first try.
-	l.Loud = v.Late > lateFrom || strings.Contains(v.Trouble, ": attempt ")
+	l.Loud = v.Late > lateFrom || v.Failing
 	if v.State == access.Active && v.Duration > 0 {
 		l.Share = min(max(int(v.Remaining*100/v.Duration), 0), 100)
 	}
