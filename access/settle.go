@@ -150,8 +150,9 @@ func (d *Desk) result(now time.Time, s *settlement) (o Object, done bool) {
 		o.Kept = s.applied.Kept
 	}
 	if s.Stolen {
-		// Whoever had it before may have died with a write on its way.
-		o.Recheck = now.Add(d.limits.Lease)
+		// Whoever had it before may have died with a write on its way, which lands
+		// within the time of an operation or never.
+		o.Recheck = now.Add(max(d.limits.Lease, d.limits.Operation))
 	}
 	switch {
 	case s.stopped:
@@ -180,7 +181,7 @@ func (d *Desk) result(now time.Time, s *settlement) (o Object, done bool) {
 		o.Applied, o.AppliedAt = o.Generation, now
 		o.Attempts, o.LastError, o.Note, o.Kept = 0, "", s.applied.Note, s.applied.Kept
 		if o.Recheck.After(now) {
-			o.NextTry = o.Recheck
+			o.NextTry = now.Add(min(d.limits.Lease, o.Recheck.Sub(now)))
 		} else {
 			o.Recheck = time.Time{}
 		}
