@@ -58,7 +58,6 @@ func patch(op types.Op, path, value string) types.PatchOperation {
 func (p *place) writeREST(ctx context.Context, s *step, values []string) error {
 	api, stage := s.changes[0].stage()
 	var ops []types.PatchOperation
-	clear := false
 	for i, c := range s.changes {
 		if c.Kind == KindAccess {
 			if values[i] == "" {
@@ -70,49 +69,49 @@ func (p *place) writeREST(ctx context.Context, s *step, values []string) error {
 				patch(types.OpReplace, "/accessLogSettings/format", a.Format))
 			continue
 		}
+		if c.Part == defaultREST && values[i] == "" {
+			alone, err := p.onlyLogs(ctx, c.Key)
+			if err != nil {
+				return err
+			}
+			if alone {
+				ops = append(ops, patch(types.OpRemove, "/"+defaultREST, ""))
+				continue
+			}
+		}
 		level, trace := splitExecution(values[i])
 		ops = append(ops, patch(types.OpReplace, "/"+c.Part+"/logging/loglevel", level),
 			patch(types.OpReplace, "/"+c.Part+"/logging/dataTrace", strconv.FormatBool(trace)))
-		clear = clear || c.Part == defaultREST && values[i] == ""
 	}
 	_, err := p.rest.UpdateStage(ctx, &apigateway.UpdateStageInput{RestApiId: &api, StageName: &stage, PatchOperations: ops})
 	if gone(err) {
 		return errGone
 	}
-	if err != nil || !clear {
-		return err
-	}
-	return p.clearDefaults(ctx, s.changes[0].Key)
+	return err
 }
 
-// clearDefaults takes away the settings of all methods that came with the first
-// change of their logging, if nothing else was set in them since. Off, they mean the
-// same as none; whoever compares with what was there before sees no difference.
-func (p *place) clearDefaults(ctx context.Context, k Key) error {
+// onlyLogs reports whether the settings of all methods of a stage, which came with the
+// first change of their logging, hold nothing else. Then they can go as a whole, and
+// whoever compares with what was there before sees no difference.
+func (p *place) onlyLogs(ctx context.Context, k Key) (bool, error) {
 	out, err := p.restStage(ctx, k)
 	if err != nil {
-		return err
+		return false, err
 	}
 	m, ok := out.MethodSettings[defaultREST]
-	if !ok || executionValue(aws.ToString(m.LoggingLevel), m.DataTraceEnabled) != off ||
-		m.MetricsEnabled || m.CachingEnabled || m.CacheDataEncrypted {
-		return nil
+	if !ok || m.MetricsEnabled || m.CachingEnabled || m.CacheDataEncrypted {
+		return false, nil
 	}
-	if m.ThrottlingRateLimit >= 0 && m.ThrottlingBurstLimit >= 0 {
-		// API Gateway writes the account's own limit where somebody set anything.
-		acc, err := p.rest.GetAccount(ctx, &apigateway.GetAccountInput{})
-		if err != nil {
-			return err
-		}
-		if t := acc.ThrottleSettings; t == nil || t.RateLimit != m.ThrottlingRateLimit || t.BurstLimit != m.ThrottlingBurstLimit {
-			return nil
-		}
+	if m.ThrottlingRateLimit < 0 || m.ThrottlingBurstLimit < 0 {
+		return true, nil
 	}
-	api, stage := k.stage()
-	_, err = p.rest.UpdateStage(ctx, &apigateway.UpdateStageInput{
-		RestApiId: &api, StageName: &stage, PatchOperations: []types.PatchOperation{patch(types.OpRemove, "/"+defaultREST, "")},
-	})
-	return err
+	// API Gateway writes the account's own limit where somebody set anything.
+	acc, err := p.rest.GetAccount(ctx, &apigateway.GetAccountInput{})
+	if err != nil {
+		return false, err
+	}
+	t := acc.ThrottleSettings
+	return t != nil && t.RateLimit == m.ThrottlingRateLimit && t.BurstLimit == m.ThrottlingBurstLimit, nil
 }
 
 func (p *place) v2Stage(ctx context.Context, k Key) (*apigatewayv2.GetStageOutput, error) {
