@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"net/http"
 	"regexp"
 	"slices"
 	"sync"
@@ -15,7 +14,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/smithy-go/middleware"
 	"github.com/prometheus/client_golang/prometheus"
@@ -297,7 +295,7 @@ func finishBase(base aws.Config, cfg Config, opts Options) (aws.Config, error) {
 	if opts.HTTPClient != nil {
 		base.HTTPClient = opts.HTTPClient
 	}
-	base.HTTPClient = sharedClient(base.HTTPClient)
+	base.HTTPClient = Connections(base.HTTPClient)
 	base.Logger = sdkLog{opts.Logger}
 	attempts := opts.MaxAttempts
 	if attempts <= 0 {
@@ -322,23 +320,6 @@ func finishBase(base aws.Config, cfg Config, opts Options) (aws.Config, error) {
 		})
 	}
 	return base, nil
-}
-
-// sharedClient makes one pool of connections for all clients. The SDK would
-// give each client of each account and region a transport of its own, and an
-// organization thousands of idle connections to the same few hosts.
-func sharedClient(c aws.HTTPClient) aws.HTTPClient {
-	if c == nil {
-		c = awshttp.NewBuildableClient()
-	}
-	buildable, ok := c.(*awshttp.BuildableClient)
-	if !ok {
-		return c
-	}
-	return buildable.WithTransportOptions(func(t *http.Transport) {
-		t.MaxIdleConns = maxIdle
-		t.MaxIdleConnsPerHost = maxIdlePerHost
-	}).Freeze()
 }
 
 // defaultRegion is the region to use where neither the environment nor the

@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go/logging"
 
+	"github.com/gatehouse-project/gatehouse/account"
 	"github.com/gatehouse-project/gatehouse/store"
 	"github.com/gatehouse-project/gatehouse/store/object"
 	"github.com/gatehouse-project/gatehouse/store/postgres"
@@ -75,6 +76,7 @@ func ownConfig(ctx context.Context) (aws.Config, error) {
 	if err != nil {
 		return c, fmt.Errorf("preparing AWS credentials for the state: %w", err)
 	}
+	c.HTTPClient = account.Connections(c.HTTPClient)
 	return c, nil
 }
 

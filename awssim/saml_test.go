@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
+	accounts "github.com/gatehouse-project/gatehouse/account"
 	"github.com/gatehouse-project/gatehouse/awssim"
 )
 
@@ -33,7 +34,7 @@ func samlWorld(t *testing.T) (*world, string, func(role, provider, response stri
 		"Effect": "Allow", "Principal": {"Federated": "` + provider + `"}, "Action": ["sts:AssumeRoleWithSAML", "sts:TagSession"],
 		"Condition": {"StringEquals": {"SAML:aud": "https://signin.aws.amazon.com/saml", "saml:sub_type": "persistent"}}
 	}}`})
-	client := sts.NewFromConfig(aws.Config{Region: region, BaseEndpoint: &w.url, RetryMaxAttempts: 1})
+	client := sts.NewFromConfig(aws.Config{Region: region, BaseEndpoint: &w.url, RetryMaxAttempts: 1, HTTPClient: accounts.Connections(nil)})
 	return w, arn, func(role, provider, response string) (*sts.AssumeRoleWithSAMLOutput, error) {
 		return client.AssumeRoleWithSAML(ctx(t), &sts.AssumeRoleWithSAMLInput{
 			RoleArn: &role, PrincipalArn: &provider, SAMLAssertion: aws.String(base64.StdEncoding.EncodeToString([]byte(response))),

@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/go-jose/go-jose/v4"
 
+	accounts "github.com/gatehouse-project/gatehouse/account"
 	"github.com/gatehouse-project/gatehouse/awssim"
 )
 
@@ -79,7 +80,7 @@ func TestAssumeRoleWithWebIdentity(t *testing.T) {
 		}
 		return c
 	}
-	client := sts.NewFromConfig(aws.Config{Region: region, BaseEndpoint: &w.url, RetryMaxAttempts: 1})
+	client := sts.NewFromConfig(aws.Config{Region: region, BaseEndpoint: &w.url, RetryMaxAttempts: 1, HTTPClient: accounts.Connections(nil)})
 	call := func(t *testing.T, role, text string) (*sts.AssumeRoleWithWebIdentityOutput, error) {
 		t.Helper()
 		return client.AssumeRoleWithWebIdentity(ctx(t), &sts.AssumeRoleWithWebIdentityInput{

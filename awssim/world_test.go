@@ -20,6 +20,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go"
 
+	accounts "github.com/gatehouse-project/gatehouse/account"
 	"github.com/gatehouse-project/gatehouse/awssim"
 	"github.com/gatehouse-project/gatehouse/sigv4"
 )
@@ -77,6 +78,7 @@ func (w *world) config(c awssim.Credentials) aws.Config {
 		BaseEndpoint:     aws.String(w.url),
 		Credentials:      credentials.NewStaticCredentialsProvider(c.AccessKeyID, c.SecretAccessKey, c.SessionToken),
 		RetryMaxAttempts: 1,
+		HTTPClient:       accounts.Connections(nil),
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 
+	"github.com/gatehouse-project/gatehouse/account"
 	"github.com/gatehouse-project/gatehouse/awssim"
 	"github.com/gatehouse-project/gatehouse/estate"
 )
@@ -67,7 +68,7 @@ func (w *policyWorld) viewer(a *awssim.Account, role string) estate.Viewer {
 	key := a.Session(role, "session", time.Hour)
 	return estate.Viewer{Name: role + " of " + a.ID(), Account: a.ID(), Config: func(region string) aws.Config {
 		return aws.Config{
-			Region: region, BaseEndpoint: aws.String(w.url), RetryMaxAttempts: 1,
+			Region: region, BaseEndpoint: aws.String(w.url), RetryMaxAttempts: 1, HTTPClient: account.Connections(nil),
 			Credentials: credentials.NewStaticCredentialsProvider(key.AccessKeyID, key.SecretAccessKey, key.SessionToken),
 		}
 	}}

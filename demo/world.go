@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
+	"github.com/gatehouse-project/gatehouse/account"
 	"github.com/gatehouse-project/gatehouse/awssim"
 	"github.com/gatehouse-project/gatehouse/gateway"
 	"github.com/gatehouse-project/gatehouse/iam"
@@ -162,7 +163,7 @@ func (w *World) handed(account, role, session string) aws.CredentialsProvider {
 
 // assumed are credentials of a role that base assumes over the wire.
 func assumed(endpoint string, base aws.CredentialsProvider, role, session string) aws.CredentialsProvider {
-	client := sts.NewFromConfig(aws.Config{Region: Regions[0], BaseEndpoint: &endpoint, Credentials: base})
+	client := sts.NewFromConfig(aws.Config{Region: Regions[0], BaseEndpoint: &endpoint, HTTPClient: account.Connections(nil), Credentials: base})
 	return aws.NewCredentialsCache(stscreds.NewAssumeRoleProvider(client, role, func(o *stscreds.AssumeRoleOptions) {
 		o.RoleSessionName = session
 	}), func(o *aws.CredentialsCacheOptions) { o.ExpiryWindow = 5 * time.Minute })
@@ -172,13 +173,13 @@ func assumed(endpoint string, base aws.CredentialsProvider, role, session string
 // each account and region with APIs.
 func (w *World) logClients(endpoint string) func(account, region string) (gateway.LogsAPI, error) {
 	type place struct{ account, region string }
-	clients := map[place]gateway.LogsAPI{}
+	clients, connections := map[place]gateway.LogsAPI{}, account.Connections(nil)
 	for i := range w.apis {
 		a := &w.apis[i]
 		p := place{a.Account, a.Region}
 		if clients[p] == nil {
 			clients[p] = cloudwatchlogs.NewFromConfig(aws.Config{
-				Region: a.Region, BaseEndpoint: &endpoint, Credentials: w.handed(a.Account, logRole, "apigateway"),
+				Region: a.Region, BaseEndpoint: &endpoint, HTTPClient: connections, Credentials: w.handed(a.Account, logRole, "apigateway"),
 			})
 		}
 	}

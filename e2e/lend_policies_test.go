@@ -165,7 +165,7 @@ func newLenderWorld(t *testing.T, bare bool, more deploy.Values) *lenderWorld {
 func (w *lenderWorld) lendWith(t *testing.T, own awssim.Credentials) {
 	t.Helper()
 	accounts, err := account.New(account.Config{Regions: []string{region}, ExternalID: externalID}, account.Options{BaseConfig: &aws.Config{
-		Region: region, BaseEndpoint: aws.String(w.server.URL()), RetryMaxAttempts: 1,
+		Region: region, BaseEndpoint: aws.String(w.server.URL()), RetryMaxAttempts: 1, HTTPClient: account.Connections(nil),
 		Credentials: credentials.NewStaticCredentialsProvider(own.AccessKeyID, own.SecretAccessKey, own.SessionToken),
 	}})
 	if err != nil {
@@ -476,7 +476,7 @@ func (w *lenderWorld) personLists(t *testing.T) int {
 
 func (w *lenderWorld) configOf(c awssim.Credentials) aws.Config {
 	return aws.Config{
-		Region: region, BaseEndpoint: aws.String(w.server.URL()), RetryMaxAttempts: 1,
+		Region: region, BaseEndpoint: aws.String(w.server.URL()), RetryMaxAttempts: 1, HTTPClient: account.Connections(nil),
 		Credentials: credentials.NewStaticCredentialsProvider(c.AccessKeyID, c.SecretAccessKey, c.SessionToken),
 	}
 }

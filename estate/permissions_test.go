@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/gatehouse-project/gatehouse/account"
 	"github.com/gatehouse-project/gatehouse/awssim"
 	"github.com/gatehouse-project/gatehouse/iam"
 )
@@ -68,11 +69,11 @@ func newLab(t *testing.T, role awssim.Role, api awssim.RESTAPI) *lab {
 	return l
 }
 
-func (l *lab) viewer(account, role string) Viewer {
-	key := l.sim.Account(account).Session(role, "look", time.Hour)
-	return Viewer{Name: role + " of " + account, Account: account, Config: func(region string) aws.Config {
+func (l *lab) viewer(id, role string) Viewer {
+	key := l.sim.Account(id).Session(role, "look", time.Hour)
+	return Viewer{Name: role + " of " + id, Account: id, Config: func(region string) aws.Config {
 		return aws.Config{
-			Region: region, BaseEndpoint: aws.String(l.url), RetryMaxAttempts: 1,
+			Region: region, BaseEndpoint: aws.String(l.url), RetryMaxAttempts: 1, HTTPClient: account.Connections(nil),
 			Credentials: credentials.NewStaticCredentialsProvider(key.AccessKeyID, key.SecretAccessKey, key.SessionToken),
 		}
 	}}

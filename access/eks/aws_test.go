@@ -119,7 +119,7 @@ func newCloud(t *testing.T, mode string, change ...func(*Options, *access.Integr
 	own.AddRole(awssim.Role{Name: "Gatehouse", Allow: []string{"eks:*", "iam:GetRole", "sts:AssumeRole"}, TrustedAccounts: []string{testAccount}, MaxSession: 12 * time.Hour})
 	key := own.Session("Gatehouse", "gatehouse", 12*time.Hour)
 	accounts := &plain{aws.Config{
-		Region: testRegion, BaseEndpoint: aws.String(server.URL), RetryMaxAttempts: 1,
+		Region: testRegion, BaseEndpoint: aws.String(server.URL), RetryMaxAttempts: 1, HTTPClient: account.Connections(nil),
 		Credentials: credentials.NewStaticCredentialsProvider(key.AccessKeyID, key.SecretAccessKey, key.SessionToken),
 	}}
 	c.accounts = accounts

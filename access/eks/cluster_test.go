@@ -207,7 +207,7 @@ func TestSecretsManager(t *testing.T) {
 			}))
 			t.Cleanup(store.Close)
 			o := b.clusters.opts
-			o.AWS = &plain{aws.Config{Region: testRegion, BaseEndpoint: aws.String(store.URL), RetryMaxAttempts: 1, Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			o.AWS = &plain{aws.Config{Region: testRegion, BaseEndpoint: aws.String(store.URL), RetryMaxAttempts: 1, HTTPClient: account.Connections(nil), Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 				return aws.Credentials{AccessKeyID: "ASIA", SecretAccessKey: "s"}, nil
 			})}}
 			b.integration.Secret = &access.SecretRef{AWS: &access.AWSSecret{Region: testRegion, SecretID: "prod/kube"}}

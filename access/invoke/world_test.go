@@ -108,7 +108,7 @@ type cloud struct {
 func (c *cloud) Config(t account.Target, region string) aws.Config {
 	key := c.keys[t.RoleARN]
 	return aws.Config{
-		Region: region, BaseEndpoint: aws.String(c.url), RetryMaxAttempts: 1,
+		Region: region, BaseEndpoint: aws.String(c.url), RetryMaxAttempts: 1, HTTPClient: account.Connections(nil),
 		Credentials: credentials.NewStaticCredentialsProvider(key.AccessKeyID, key.SecretAccessKey, key.SessionToken),
 	}
 }
