@@ -19,8 +19,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/apigatewayv2"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/organizations"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/aws-sdk-go-v2/service/wafv2"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/gatehouse-project/gatehouse/awssim"
@@ -199,6 +201,7 @@ func TestEveryQuotaIsReached(t *testing.T) {
 	for name, id := range map[string]string{
 		serviceLogs: cloudwatchlogs.ServiceID, serviceMetrics: cloudwatch.ServiceID, serviceAPIGateway: apigateway.ServiceID, serviceAPIGatewayV2: apigatewayv2.ServiceID,
 		serviceSTS: sts.ServiceID, serviceOrganizations: organizations.ServiceID, serviceAccount: accountapi.ServiceID,
+		serviceLambda: lambda.ServiceID, serviceWAFV2: wafv2.ServiceID,
 	} {
 		if name != id {
 			t.Errorf("the SDK calls %q %q", name, id)

@@ -18,6 +18,8 @@ const (
 	serviceSTS           = "STS"
 	serviceOrganizations = "Organizations"
 	serviceAccount       = "Account"
+	serviceLambda        = "Lambda"
+	serviceWAFV2         = "WAFV2"
 )
 
 // margin is the part of a documented quota that is used when nothing else is
@@ -55,9 +57,9 @@ func inRegions(q quota, regions map[string]float64) quota {
 	return q
 }
 
-// quotas is what AWS documents in "CloudWatch Logs quotas" and "Amazon API
-// Gateway quotas", in calls a second. A call passes every quota that it counts
-// against.
+// quotas is what AWS documents in "CloudWatch Logs quotas", "Amazon API Gateway
+// quotas", "Lambda quotas" and "AWS WAF quotas", in calls a second. A call passes
+// every quota that it counts against.
 var quotas = []quota{
 	inRegions(ofLogs("FilterLogEvents", 10), map[string]float64{
 		"us-east-1":      25,
@@ -110,6 +112,12 @@ var quotas = []quota{
 	controlPlane("UpdateDomainName", 0.033, 1),
 	controlPlane("DeleteDomainName", 0.033, 1),
 	controlPlane("UpdateUsagePlan", 0.05, 1),
+
+	{name: "GetPolicy", services: []string{serviceLambda}, operations: []string{"GetPolicy"}, perSecond: 15},
+	// One quota for all of the control plane but GetPolicy and GetFunction.
+	{name: "lambda", services: []string{serviceLambda}, operations: []string{"GetFunctionConfiguration", "ListFunctionUrlConfigs"}, perSecond: 15},
+	{name: "GetWebACL", services: []string{serviceWAFV2}, operations: []string{"GetWebACL"}, perSecond: 5},
+	{name: "GetLoggingConfiguration", services: []string{serviceWAFV2}, operations: []string{"GetLoggingConfiguration"}, perSecond: 5},
 
 	{name: "organizations", services: []string{serviceOrganizations}, perSecond: 4, burst: 4, assumed: true},
 	{name: "sts", services: []string{serviceSTS}, perSecond: 50, burst: 50, assumed: true},

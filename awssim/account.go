@@ -16,6 +16,10 @@ type Account struct {
 	sim *Sim
 	id  string
 
+	// changes keeps writes of IAM apart, from what they read to what they store. It is
+	// taken before mu.
+	changes sync.Mutex
+
 	mu      sync.RWMutex
 	name    string
 	email   string
@@ -35,8 +39,9 @@ type Account struct {
 // Role is an IAM role. What it trusts and may do is said by policy documents, or
 // in the short form of lists, which AddRole turns into documents.
 type Role struct {
-	Name string
-	Path string // with both slashes; empty: "/"
+	Name        string
+	Path        string // with both slashes; empty: "/"
+	Description string
 	// TrustPolicy is the trust policy as JSON. It stands in place of
 	// TrustedAccounts, TrustedPrincipals and ExternalID, which then are empty.
 	TrustPolicy string

@@ -117,6 +117,8 @@ type Stage struct {
 	Created        time.Time // zero: now
 	// More are further fields as AWS answers them, by AWS's own names.
 	More Object
+
+	moreSettings Object // of all methods, beside their logging
 }
 
 // MethodSetting is the logging of one method or route of a Stage.
@@ -281,12 +283,15 @@ func (r *Region) addRouteAPI(api API, protocol string) string {
 	return api.ID
 }
 
-// RemoveAPI deletes the REST, HTTP or WebSocket API with that ID.
+// RemoveAPI deletes the REST, HTTP or WebSocket API with that ID and all that is in it.
 func (r *Region) RemoveAPI(id string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.rest, id)
 	delete(r.apis, id)
+	maps.DeleteFunc(r.objects, func(collection string, _ []Object) bool {
+		return strings.HasPrefix(collection, "restapis/"+id+"/") || strings.HasPrefix(collection, "v2/apis/"+id+"/")
+	})
 }
 
 func (r *Region) withIDs(list []Authorizer) []Authorizer {

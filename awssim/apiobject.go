@@ -38,7 +38,7 @@ var apiObjectRoutes = []route{
 	{http.MethodGet, "/v2/apis/{api}/deployments", operation{name: "GetDeployments", run: listRouteObjects}},
 }
 
-var allAPIGatewayRoutes = slices.Concat(apiGatewayRoutes, apiObjectRoutes, stageRoutes)
+var allAPIGatewayRoutes = slices.Concat(apiGatewayRoutes, apiObjectRoutes, stageRoutes, restWriteRoutes, methodWriteRoutes, deploymentRoutes)
 
 // AddObject adds to a collection of API Gateway, such as "usageplans",
 // "usageplans/abc/keys", "restapis/a1b2c3/models" or "v2/domainnames/x.example/apimappings".
@@ -93,10 +93,10 @@ func (x *exchange) collection() ([]Object, error) {
 			return nil, err
 		}
 		switch {
-		case list == nil && strings.HasSuffix(path, "/deployments"):
-			for i := range api.Stages {
-				list = append(list, Object{"id": api.Stages[i].DeploymentID, "createdDate": epoch(api.Stages[i].Created)})
-			}
+		case strings.HasSuffix(path, "/deployments"):
+			r.mu.RLock()
+			list = r.deployments(api)
+			r.mu.RUnlock()
 		case strings.HasSuffix(path, "/gatewayresponses"):
 			list = append(slices.Clip(list), Object{"responseType": "THROTTLED", "statusCode": "429", "defaultResponse": true})
 		}

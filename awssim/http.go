@@ -25,6 +25,7 @@ const (
 	serviceMetrics       = "monitoring"
 	serviceIAM           = "iam"
 	serviceEKS           = "eks"
+	serviceLambda        = "lambda"
 )
 
 // maxBody bounds a request's body: a PutLogEvents batch of 1 MiB whose every
@@ -65,6 +66,8 @@ var services = map[string]*service{
 	serviceAccount:       {name: serviceAccount, wire: wireRESTJSON, find: findAccount},
 	serviceAPIGateway:    {name: serviceAPIGateway, wire: wireRESTJSON, find: findAPIGateway},
 	serviceEKS:           {name: serviceEKS, wire: wireRESTJSON, find: findEKS},
+	serviceLambda:        {name: serviceLambda, wire: wireRESTJSON, find: findLambda},
+	serviceWAFV2:         {name: serviceWAFV2, wire: wireJSON, find: findWAFV2},
 }
 
 // exchange is one request and its answer.

@@ -25,7 +25,8 @@ const (
 	iamUser
 	iamGroup
 	iamPolicy
-	iamRoles // all roles
+	iamRoles     // all roles
+	iamNewPolicy // one that is named but not by its ARN
 )
 
 // iamOperations are the operations of IAM that read.
@@ -54,9 +55,13 @@ func findIAM(x *exchange) (operation, error) {
 	if err != nil {
 		return operation{}, err
 	}
-	op, ok := iamOperations[name]
+	op, reads := iamOperations[name]
+	ok := reads
 	if !ok {
 		op, ok = iamWrites[name]
+	}
+	if !ok {
+		op, ok = iamPolicyWrites[name]
 	}
 	if !ok {
 		return operation{}, unknownOperation("iam:" + name)
@@ -65,6 +70,11 @@ func findIAM(x *exchange) (operation, error) {
 		name:    name,
 		prepare: func(x *exchange) error { return prepareIAM(x, op.about) },
 		run: func(x *exchange) error {
+			if !reads {
+				// Two changes of one role at once would each replace what they both read.
+				x.account.changes.Lock()
+				defer x.account.changes.Unlock()
+			}
 			result, err := op.run(x)
 			if err != nil {
 				return err
@@ -144,6 +154,11 @@ func prepareIAM(x *exchange, about iamEntity) error {
 		if g := a.group(name); g != nil {
 			x.call.Resource = g.arn
 		}
+	case iamNewPolicy:
+		if name, err = need("PolicyName"); err != nil {
+			return err
+		}
+		x.call.Resource = prefix + "policy" + cleanPath(f.Get("Path")) + name
 	case iamPolicy:
 		if name, err = need("PolicyArn"); err != nil {
 			return err

@@ -16,8 +16,10 @@ type policyAnswer struct {
 	DefaultVersionId  string //nolint:revive // AWS's name on the wire
 	AttachmentCount   int
 	IsAttachable      bool
+	Description       string `xml:",omitempty"`
 	CreateDate        string
 	UpdateDate        string
+	Tags              []iamTag        `xml:"Tags>member,omitempty"`
 	PolicyVersionList []versionAnswer `xml:"PolicyVersionList>member,omitempty"`
 }
 
@@ -31,15 +33,15 @@ type versionAnswer struct {
 
 func (p *managedPolicy) answer() policyAnswer {
 	return policyAnswer{
-		PolicyName: p.name, PolicyId: p.id, Arn: p.arn, Path: p.path, DefaultVersionId: p.version(),
-		IsAttachable: true, CreateDate: stamp(p.created), UpdateDate: stamp(p.created),
+		PolicyName: p.name, PolicyId: p.id, Arn: p.arn, Path: p.path, DefaultVersionId: p.version,
+		IsAttachable: true, CreateDate: stamp(p.created), UpdateDate: stamp(p.updated),
 	}
 }
 
 func (p *managedPolicy) versionAnswer(i int) versionAnswer {
+	v := &p.versions[i]
 	return versionAnswer{
-		Document: document(p.versions[i]), VersionId: fmt.Sprintf("v%d", i+1),
-		IsDefaultVersion: i == len(p.versions)-1, CreateDate: stamp(p.created),
+		Document: document(v.document), VersionId: v.id, IsDefaultVersion: v.id == p.version, CreateDate: stamp(v.created),
 	}
 }
 
@@ -49,7 +51,9 @@ func getPolicy(x *exchange) (any, error) {
 	if p == nil {
 		return nil, noSuchEntity("Policy " + arn + " was not found.")
 	}
-	return struct{ Policy policyAnswer }{p.answer()}, nil
+	answer := p.answer()
+	answer.Description, answer.Tags, answer.AttachmentCount = p.description, tagsOf(p.tags), x.account.attachedTo(arn)
+	return struct{ Policy policyAnswer }{answer}, nil
 }
 
 func getPolicyVersion(x *exchange) (any, error) {
@@ -59,7 +63,7 @@ func getPolicyVersion(x *exchange) (any, error) {
 		return nil, noSuchEntity("Policy " + arn + " was not found.")
 	}
 	for i := range p.versions {
-		if fmt.Sprintf("v%d", i+1) == version {
+		if p.versions[i].id == version {
 			return struct{ PolicyVersion versionAnswer }{p.versionAnswer(i)}, nil
 		}
 	}

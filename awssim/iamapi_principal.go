@@ -10,6 +10,7 @@ type roleAnswer struct {
 	Arn                      string
 	CreateDate               string
 	AssumeRolePolicyDocument string
+	Description              string `xml:",omitempty"`
 	MaxSessionDuration       int
 	PermissionsBoundary      *attachedBoundary
 	Tags                     []iamTag `xml:"Tags>member,omitempty"`
@@ -22,7 +23,7 @@ func (x *exchange) roleAnswer(r *Role) roleAnswer {
 	}
 	return roleAnswer{
 		Path: r.Path, RoleName: r.Name, RoleId: r.id, Arn: r.arn, CreateDate: stamp(x.account.joined),
-		AssumeRolePolicyDocument: document(r.policies.document), MaxSessionDuration: int(longest / time.Second),
+		AssumeRolePolicyDocument: document(r.policies.document), Description: r.Description, MaxSessionDuration: int(longest / time.Second),
 	}
 }
 

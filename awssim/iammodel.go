@@ -35,17 +35,31 @@ type inlinePolicy struct {
 	attached   iam.Attached
 }
 
-// managedPolicy is a customer managed policy. The last of its versions is the
-// default one.
+// managedPolicy is a customer managed policy; never changed once stored.
 type managedPolicy struct {
-	arn, path, name, id string
-	versions            []string
-	created             time.Time
-	attached            iam.Attached // the default version
+	arn, path, name, id, description string
+	versions                         []policyVersion // oldest first
+	version                          string          // the default one
+	made                             int             // versions so far
+	tags                             map[string]string
+	created, updated                 time.Time
+	attached                         iam.Attached // the default version
 }
 
-// version is the name of the default version.
-func (p *managedPolicy) version() string { return fmt.Sprintf("v%d", len(p.versions)) }
+// policyVersion is a version of a managed policy, v1 or a later one.
+type policyVersion struct {
+	id, document string
+	created      time.Time
+}
+
+// add adds a version to a copy of a policy, and returns its id.
+func (p *managedPolicy) add(document string, now time.Time) string {
+	p.made++
+	id := fmt.Sprintf("v%d", p.made)
+	p.versions = append(slices.Clip(p.versions), policyVersion{id, document, now})
+	p.updated = now
+	return id
+}
 
 // inlinePolicies compiles the inline policies of a role, user or group: the one
 // that a list of actions stands for, those without names, those with.

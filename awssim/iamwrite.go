@@ -2,21 +2,32 @@ package awssim
 
 import (
 	"maps"
+	"net/url"
 	"slices"
 	"strconv"
+	"time"
 	"unicode"
 
 	"github.com/gatehouse-project/gatehouse/iam"
 )
 
-// iamWrites are the operations of IAM that change roles.
+// iamWrites are the operations of IAM that change roles, with those that only tell
+// what a change needs to know.
 var iamWrites = map[string]iamOperation{
-	"CreateRole":       {iamRole, createRole},
-	"DeleteRole":       {iamRole, deleteRole},
-	"AttachRolePolicy": {iamRole, attachRolePolicy},
-	"DetachRolePolicy": {iamRole, detachRolePolicy},
-	"PutRolePolicy":    {iamRole, putRolePolicy},
-	"DeleteRolePolicy": {iamRole, deleteRolePolicy},
+	"CreateRole":                    {iamRole, createRole},
+	"UpdateRole":                    {iamRole, updateRole},
+	"UpdateAssumeRolePolicy":        {iamRole, updateAssumeRolePolicy},
+	"DeleteRole":                    {iamRole, deleteRole},
+	"AttachRolePolicy":              {iamRole, attachRolePolicy},
+	"DetachRolePolicy":              {iamRole, detachRolePolicy},
+	"PutRolePolicy":                 {iamRole, putRolePolicy},
+	"DeleteRolePolicy":              {iamRole, deleteRolePolicy},
+	"PutRolePermissionsBoundary":    {iamRole, putRoleBoundary},
+	"DeleteRolePermissionsBoundary": {iamRole, deleteRoleBoundary},
+	"TagRole":                       {iamRole, tagRole},
+	"UntagRole":                     {iamRole, untagRole},
+	"ListRoleTags":                  {iamRole, listRoleTags},
+	"ListInstanceProfilesForRole":   {iamRole, listInstanceProfilesForRole},
 }
 
 func createRole(x *exchange) (any, error) {
@@ -25,20 +36,156 @@ func createRole(x *exchange) (any, error) {
 	if x.account.role(name) != nil {
 		return nil, &Error{Status: 409, Code: "EntityAlreadyExists", Message: "Role with name " + name + " already exists."}
 	}
-	trust := f.Get("AssumeRolePolicyDocument")
-	if _, err := iam.ParseAndCompile(iam.KindTrust, []byte(trust)); err != nil {
-		return nil, &Error{Code: "MalformedPolicyDocument", Message: err.Error()}
+	trust, err := trustDocument("AssumeRolePolicyDocument", f)
+	if err != nil {
+		return nil, err
 	}
+	r := Role{Name: name, Path: f.Get("Path"), Description: f.Get("Description"), TrustPolicy: trust, Tags: formTags(f)}
+	if r.MaxSession, err = sessionLimit(f); err != nil {
+		return nil, err
+	}
+	if r.PermissionsBoundary = f.Get("PermissionsBoundary"); r.PermissionsBoundary != "" && x.account.managedPolicy(r.PermissionsBoundary) == nil {
+		return nil, noSuchEntity("Scope ARN: " + r.PermissionsBoundary + " does not exist or is not attachable.")
+	}
+	x.account.AddRole(r)
+	return getRole(x)
+}
+
+// trustDocument reads a trust policy. The text of a parser's error is not AWS's.
+func trustDocument(parameter string, f url.Values) (string, error) {
+	text := f.Get(parameter)
+	if _, err := iam.ParseAndCompile(iam.KindTrust, []byte(text)); err != nil {
+		return "", &Error{Code: "MalformedPolicyDocument", Message: err.Error()}
+	}
+	return text, nil
+}
+
+// formTags reads Tags.member.N.
+func formTags(f url.Values) map[string]string {
 	tags := map[string]string{}
 	for i := 1; ; i++ {
 		at := "Tags.member." + strconv.Itoa(i)
 		if !f.Has(at + ".Key") {
-			break
+			return tags
 		}
 		tags[f.Get(at+".Key")] = f.Get(at + ".Value")
 	}
-	x.account.AddRole(Role{Name: name, Path: f.Get("Path"), TrustPolicy: trust, Tags: tags})
-	return getRole(x)
+}
+
+// formTagKeys reads TagKeys.member.N.
+func formTagKeys(f url.Values) (keys []string) {
+	for i := 1; ; i++ {
+		at := "TagKeys.member." + strconv.Itoa(i)
+		if !f.Has(at) {
+			return keys
+		}
+		keys = append(keys, f.Get(at))
+	}
+}
+
+// sessionLimit reads the longest session of a role; 0: not given.
+func sessionLimit(f url.Values) (time.Duration, error) {
+	text := f.Get("MaxSessionDuration")
+	if text == "" {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 3600 || n > 43200 {
+		return 0, validation("1 validation error detected: Value '%s' at 'maxSessionDuration' failed to satisfy constraint: Member must have value greater than or equal to 3600", text)
+	}
+	return time.Duration(n) * time.Second, nil
+}
+
+func updateRole(x *exchange) (any, error) {
+	limit, err := sessionLimit(x.form)
+	if err != nil {
+		return nil, err
+	}
+	return x.changeRole(func(r *Role) error {
+		if x.form.Has("Description") {
+			r.Description = x.form.Get("Description")
+		}
+		if limit > 0 {
+			r.MaxSession = limit
+		}
+		return nil
+	})
+}
+
+func updateAssumeRolePolicy(x *exchange) (any, error) {
+	trust, err := trustDocument("PolicyDocument", x.form)
+	if err != nil {
+		return nil, err
+	}
+	return x.changeRole(func(r *Role) error {
+		r.TrustPolicy, r.TrustedAccounts, r.TrustedPrincipals, r.ExternalID = trust, nil, nil, ""
+		return nil
+	})
+}
+
+func putRoleBoundary(x *exchange) (any, error) {
+	arn := x.form.Get("PermissionsBoundary")
+	return x.changeRole(func(r *Role) error {
+		if x.account.managedPolicy(arn) == nil {
+			return noSuchEntity("Scope ARN: " + arn + " does not exist or is not attachable.")
+		}
+		r.PermissionsBoundary, r.boundary = arn, arn
+		return nil
+	})
+}
+
+func deleteRoleBoundary(x *exchange) (any, error) {
+	return x.changeRole(func(r *Role) error {
+		if r.boundary == "" {
+			return noSuchEntity("Role " + r.Name + " does not have permission boundary.")
+		}
+		r.PermissionsBoundary, r.boundary = "", ""
+		return nil
+	})
+}
+
+func tagRole(x *exchange) (any, error) {
+	return x.changeRole(func(r *Role) error {
+		r.Tags = orEmpty(maps.Clone(r.Tags))
+		maps.Copy(r.Tags, formTags(x.form))
+		return nil
+	})
+}
+
+func untagRole(x *exchange) (any, error) {
+	return x.changeRole(func(r *Role) error {
+		r.Tags = maps.Clone(r.Tags)
+		for _, key := range formTagKeys(x.form) {
+			delete(r.Tags, key)
+		}
+		return nil
+	})
+}
+
+func listRoleTags(x *exchange) (any, error) {
+	r, err := x.theRole()
+	if err != nil {
+		return nil, err
+	}
+	return x.tagPage(r.Tags)
+}
+
+// tagPage answers a page of tags.
+func (x *exchange) tagPage(tags map[string]string) (any, error) {
+	part, more, err := iamPage(x, tagsOf(tags))
+	return struct {
+		Tags []iamTag `xml:"Tags>member"`
+		truncation
+	}{part, more}, err
+}
+
+// listInstanceProfilesForRole answers none: there are no instances here.
+func listInstanceProfilesForRole(x *exchange) (any, error) {
+	_, err := x.theRole()
+	return struct {
+		InstanceProfiles struct{}
+		truncation
+	}{}, err
 }
 
 func deleteRole(x *exchange) (any, error) {

@@ -163,16 +163,8 @@ func (k *Kubernetes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			"userInfo": Object{"username": user.name, "groups": user.groups},
 		}})
 		return
-	case authorizationAPI + "/selfsubjectaccessreviews":
-		asked := body.object("spec").object("resourceAttributes")
-		q := kubeQuestion{
-			verb: asked.text("verb"), group: asked.text("group"), resource: asked.text("resource"), sub: asked.text("subresource"),
-			namespace: asked.text("namespace"), name: asked.text("name"),
-		}
-		k.mu.Lock()
-		allowed := k.allows(user, q)
-		k.mu.Unlock()
-		answerKube(w, http.StatusCreated, Object{"kind": "SelfSubjectAccessReview", "apiVersion": "authorization.k8s.io/v1", "status": Object{"allowed": allowed}})
+	case authorizationAPI + "/selfsubjectaccessreviews", authorizationAPI + "/subjectaccessreviews":
+		k.review(w, user, strings.HasSuffix(r.URL.Path, "/subjectaccessreviews"), body.object("spec"))
 		return
 	}
 	place, ok := parseKubePath(r.URL.Path)

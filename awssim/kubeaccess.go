@@ -136,6 +136,29 @@ func (k *Kubernetes) mapped(account, arn, id string) *kubeUser {
 // kubeQuestion is what somebody wants to do.
 type kubeQuestion struct{ verb, group, resource, sub, namespace, name string }
 
+// review answers whether somebody may do something: who asks, or with others set anybody,
+// which needs a right of its own. What is no resource nobody may.
+func (k *Kubernetes) review(w http.ResponseWriter, user *kubeUser, others bool, spec Object) {
+	kind := "SelfSubjectAccessReview"
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if others {
+		kind = "SubjectAccessReview"
+		if !k.allows(user, kubeQuestion{verb: "create", group: "authorization.k8s.io", resource: "subjectaccessreviews"}) {
+			refuseKube(w, http.StatusForbidden, "Forbidden", fmt.Sprintf(
+				"subjectaccessreviews.authorization.k8s.io is forbidden: User %q cannot create resource %q in API group %q at the cluster scope", user.name, "subjectaccessreviews", "authorization.k8s.io"))
+			return
+		}
+		user = &kubeUser{name: spec.text("user"), groups: spec.texts("groups")}
+	}
+	asked := spec.object("resourceAttributes")
+	allowed := asked != nil && k.allows(user, kubeQuestion{
+		verb: asked.text("verb"), group: asked.text("group"), resource: asked.text("resource"), sub: asked.text("subresource"),
+		namespace: asked.text("namespace"), name: asked.text("name"),
+	})
+	answerKube(w, http.StatusCreated, Object{"kind": kind, "apiVersion": "authorization.k8s.io/v1", "status": Object{"allowed": allowed}})
+}
+
 // allows decides by RBAC and by the access policies of EKS; without either nobody may
 // anything. The server is locked.
 func (k *Kubernetes) allows(u *kubeUser, q kubeQuestion) bool {

@@ -53,9 +53,12 @@ func largeOwner(n, accounts int) int {
 func (r *Region) addLargeAPI(n int) {
 	id := fmt.Sprintf("api%07d", n)
 	backend := func(name string) *Integration {
+		arn := r.AddFunction(id+"-"+name, Object{"Runtime": "python3.13", "PackageType": "Zip"})
+		r.SetFunctionPolicy(id+"-"+name, `{"Statement":[{"Sid":"api","Effect":"Allow","Principal":{"Service":"apigateway.amazonaws.com"},"Action":"lambda:InvokeFunction",`+
+			`"Resource":"`+arn+`","Condition":{"ArnLike":{"AWS:SourceArn":"`+r.arn("execute-api", id+"/*")+`"}}}]}`)
 		return &Integration{
 			Type: "AWS_PROXY", Method: "POST",
-			URI: "arn:aws:apigateway:" + r.name + ":lambda:path/2015-03-31/functions/" + r.arn("lambda", "function:"+id+"-"+name) + "/invocations",
+			URI: "arn:aws:apigateway:" + r.name + ":lambda:path/2015-03-31/functions/" + arn + "/invocations",
 		}
 	}
 	access := r.arn("logs", "log-group:"+id+"-access")
@@ -94,10 +97,15 @@ func (r *Region) addLargeAPI(n int) {
 				{HTTPMethod: "POST", Authorization: "CUSTOM", AuthorizerID: "tokens", Integration: backend(fmt.Sprint("post", i))},
 			}})
 		}
+		prod := stage("prod")
+		prod.WebACL = r.AddWebACL(Object{"Name": "common", "Rules": []Object{{
+			"Name": "common", "Priority": 0, "OverrideAction": Object{"None": Object{}},
+			"Statement": Object{"ManagedRuleGroupStatement": Object{"VendorName": "AWS", "Name": "AWSManagedRulesCommonRuleSet"}},
+		}}})
 		r.AddRESTAPI(RESTAPI{
 			ID: id, Name: "rest-" + strconv.Itoa(n), Tags: tags, Resources: resources,
 			Authorizers: []Authorizer{{ID: "tokens", Name: "tokens", Type: "TOKEN", IdentitySource: "method.request.header.Authorization"}},
-			Stages:      []Stage{stage("prod"), stage("test")},
+			Stages:      []Stage{prod, stage("test")},
 		})
 		r.logs.CreateGroup("API-Gateway-Execution-Logs_" + id + "/prod")
 		r.logs.CreateGroup("API-Gateway-Execution-Logs_" + id + "/test")

@@ -2,7 +2,6 @@ package awssim
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/gatehouse-project/gatehouse/iam"
 )
@@ -84,11 +83,12 @@ func (a *Account) AddPolicy(name, document string) string {
 	id := "ANPA" + a.sim.randomID(upperAlnum, 17)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	p := managedPolicy{arn: arn, path: "/", name: name, id: id, created: a.sim.clock()}
+	now := a.sim.clock()
+	p := managedPolicy{arn: arn, path: "/", name: name, id: id, created: now}
 	if old := a.managed[arn]; old != nil {
 		p = *old
 	}
-	p.versions, p.attached = append(slices.Clone(p.versions), document), attached
+	p.version, p.attached = p.add(document, now), attached
 	a.managed[arn] = &p
 	return arn
 }

@@ -49,6 +49,13 @@ const (
 	apiGatewayBurst = 40
 )
 
+// lambdaControlPlane and wafEachRead are calls a second of Lambda's control plane, and
+// of each operation of AWS WAF that reads.
+const (
+	lambdaControlPlane = 15
+	wafEachRead        = 5
+)
+
 func (q *quotas) init(own map[string]float64) {
 	q.own = maps.Clone(own)
 	q.buckets = map[callKey]*rate.Limiter{}
@@ -85,6 +92,16 @@ func (q *quotas) allow(k callKey, now time.Time) bool {
 		if !q.bucket(all, apiGatewayTotal, apiGatewayBurst).AllowN(now, 1) {
 			return false
 		}
+	}
+	switch k.service {
+	case serviceLambda:
+		// GetPolicy counts for itself, and all other operations together.
+		if k.operation != "GetPolicy" {
+			k.operation = ""
+		}
+		return q.bucket(k, lambdaControlPlane, lambdaControlPlane).AllowN(now, 1)
+	case serviceWAFV2:
+		return q.bucket(k, wafEachRead, wafEachRead).AllowN(now, 1)
 	}
 	limit := q.limit(k.operation, k.region)
 	if limit <= 0 {

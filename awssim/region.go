@@ -17,6 +17,9 @@ type Region struct {
 	// policies are the resource policies of CloudWatch Logs.
 	policies []Object
 	clusters []*cluster
+	// functions are Lambda functions by name, and webACLs those of AWS WAF by ARN.
+	functions map[string]*function
+	webACLs   map[string]*webACL
 	// clusterDelays are how long EKS takes.
 	clusterDelays ClusterDelays
 }
@@ -71,6 +74,8 @@ func newRegion(a *Account, name string) *Region {
 		name:    name,
 		rest:    map[string]*restAPI{},
 		apis:    map[string]*routeAPI{},
+
+		functions: map[string]*function{},
 	}
 	r.logs = newLogs(r)
 	return r

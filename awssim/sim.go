@@ -1,8 +1,9 @@
 // Package awssim is an AWS in the process: one http.Handler that speaks the wire
-// protocols of STS, IAM, Organizations, Account Management, CloudWatch Logs, EKS and
-// API Gateway (v1 and v2) well enough for the AWS SDKs, the AWS CLI and boto3, for
-// the operations that Gatehouse calls. Several accounts and regions are kept
-// apart. It can be told to misbehave as AWS does on a bad day: see Fault.
+// protocols of STS, IAM, Organizations, Account Management, CloudWatch Logs, EKS, Lambda
+// and API Gateway (v1 and v2) well enough for the AWS SDKs, the AWS CLI and boto3, for
+// the operations that Gatehouse calls, and for Terraform to apply its stacks. Several
+// accounts and regions are kept apart. It can be told to misbehave as AWS does on a bad
+// day: see Fault.
 //
 // A world is set up in Go and then reached over HTTP with AWS_ENDPOINT_URL:
 //

@@ -79,7 +79,7 @@ func (a *Account) writesLogs(arn string) bool {
 }
 
 // changeRESTStage replaces the stage of the call by a changed copy.
-func (x *exchange) changeRESTStage(change func(*Region, *Stage) error) error {
+func (x *exchange) changeRESTStage(change func(*Region, *restAPI, *Stage) error) error {
 	r, err := x.reached()
 	if err != nil {
 		return err
@@ -96,7 +96,7 @@ func (x *exchange) changeRESTStage(change func(*Region, *Stage) error) error {
 	if err != nil {
 		return err
 	}
-	if err := change(r, st); err != nil {
+	if err := change(r, &next, st); err != nil {
 		return err
 	}
 	r.rest[next.ID] = &next
@@ -145,8 +145,15 @@ func updateStage(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	return x.changeRESTStage(func(r *Region, st *Stage) error {
+	return x.changeRESTStage(func(r *Region, api *restAPI, st *Stage) error {
 		for _, p := range changes {
+			if p.Path == "/deploymentId" {
+				list := r.deployments(api) // the one that the stage leaves stays
+				if !slices.ContainsFunc(list, func(o Object) bool { return o["id"] == p.Value }) {
+					return badRequest("Deployment id does not exist")
+				}
+				r.setDeployments(api.ID, list)
+			}
 			if err := st.patch(r, p); err != nil {
 				return err
 			}
@@ -169,6 +176,8 @@ func (st *Stage) patch(r *Region, p patchOperation) error {
 		}
 		st.AccessLogARN = p.Value
 		return nil
+	case "/deploymentId", "/description", "/tracingEnabled":
+		return st.patchField(p)
 	case "/accessLogSettings/format":
 		if !strings.Contains(p.Value, "$context.requestId") && !strings.Contains(p.Value, "$context.extendedRequestId") {
 			return badRequest("Access Log format must be single line, new line characters are allowed only at end of the format. Access log format must include at least $context.requestId or $context.extendedRequestId")
@@ -176,10 +185,17 @@ func (st *Stage) patch(r *Region, p patchOperation) error {
 		st.AccessFormat = p.Value
 		return nil
 	}
+	if name, ok := strings.CutPrefix(p.Path, "/variables/"); ok {
+		st.Variables = orEmpty(maps.Clone(st.Variables))
+		if delete(st.Variables, name); p.Op != "remove" {
+			st.Variables[name] = p.Value
+		}
+		return nil
+	}
 	part := strings.Split(strings.TrimPrefix(p.Path, "/"), "/")
 	if len(part) == 2 && p.Op == "remove" {
 		if p.Path == "/*/*" {
-			st.LoggingLevel, st.DataTrace, st.Metrics = "", false, false
+			st.LoggingLevel, st.DataTrace, st.Metrics, st.moreSettings = "", false, false, nil
 			return nil
 		}
 		delete(st.MethodSettings, part[0]+"/"+part[1])
@@ -191,7 +207,7 @@ func (st *Stage) patch(r *Region, p patchOperation) error {
 	key, name := part[0]+"/"+part[1], part[2]+"/"+part[3]
 	m, ok := st.MethodSettings[key]
 	if key == "*/*" {
-		m = MethodSetting{LoggingLevel: st.LoggingLevel, DataTrace: st.DataTrace, Metrics: st.Metrics}
+		m = MethodSetting{LoggingLevel: st.LoggingLevel, DataTrace: st.DataTrace, Metrics: st.Metrics, More: st.moreSettings}
 	} else if !ok {
 		m = MethodSetting{LoggingLevel: orString(st.LoggingLevel, "OFF"), DataTrace: st.DataTrace, Metrics: st.Metrics}
 	}
@@ -210,19 +226,74 @@ func (st *Stage) patch(r *Region, p patchOperation) error {
 	case "metrics/enabled":
 		m.Metrics = yes
 	default:
-		return invalidPath(p)
+		more, err := patchSetting(m.More, name, p)
+		if err != nil {
+			return err
+		}
+		m.More, boolErr = more, nil
 	}
 	if name != "logging/loglevel" && boolErr != nil {
 		return badRequest("Invalid value for " + p.Path)
 	}
 	if key == "*/*" {
-		st.LoggingLevel, st.DataTrace, st.Metrics = orString(m.LoggingLevel, "OFF"), m.DataTrace, m.Metrics
+		st.LoggingLevel, st.DataTrace, st.Metrics, st.moreSettings = orString(m.LoggingLevel, "OFF"), m.DataTrace, m.Metrics, m.More
 		return nil
 	}
 	if st.MethodSettings == nil {
 		st.MethodSettings = map[string]MethodSetting{}
 	}
 	st.MethodSettings[key] = m
+	return nil
+}
+
+// settingFields are the settings of a method beside its logging, by their path.
+var settingFields = map[string]string{
+	"throttling/burstLimit":                          "throttlingBurstLimit",
+	"throttling/rateLimit":                           "throttlingRateLimit",
+	"caching/enabled":                                "cachingEnabled",
+	"caching/ttlInSeconds":                           "cacheTtlInSeconds",
+	"caching/dataEncrypted":                          "cacheDataEncrypted",
+	"caching/requireAuthorizationForCacheControl":    "requireAuthorizationForCacheControl",
+	"caching/unauthorizedCacheControlHeaderStrategy": "unauthorizedCacheControlHeaderStrategy",
+}
+
+// patchSetting changes such a setting in a copy.
+func patchSetting(more Object, name string, p patchOperation) (Object, error) {
+	field := settingFields[name]
+	if field == "" {
+		return nil, invalidPath(p)
+	}
+	next := maps.Clone(more)
+	if next == nil {
+		next = Object{}
+	}
+	var value any = p.Value // a strategy; all others are numbers or truth values
+	if field != "unauthorizedCacheControlHeaderStrategy" {
+		if err := json.Unmarshal([]byte(p.Value), &value); err != nil {
+			return nil, badRequest("Invalid value for " + p.Path)
+		}
+	}
+	next[field] = value
+	return next, nil
+}
+
+// patchField changes a field that is the stage's own.
+func (st *Stage) patchField(p patchOperation) error {
+	if p.Op != "replace" {
+		return invalidPath(p)
+	}
+	switch p.Path {
+	case "/deploymentId":
+		st.DeploymentID = p.Value
+	case "/description":
+		st.Description = p.Value
+	default:
+		yes, err := strconv.ParseBool(p.Value)
+		if err != nil {
+			return badRequest("Invalid value for " + p.Path)
+		}
+		st.Tracing = yes
+	}
 	return nil
 }
 
