@@ -67,6 +67,7 @@ type CloudWatch struct {
 	counters map[string]*cloudwatch.Client
 	noted    map[string]bool      // notes that were logged
 	exist    map[string]time.Time // groups outside the prefix that are known to exist, with their creation
+	named    map[string]named     // what stages write to, or wrote to not long ago, by Key
 }
 
 var (
@@ -92,6 +93,7 @@ func NewCloudWatch(clients Clients, cfg CloudWatchConfig) (*CloudWatch, error) {
 		counters: make(map[string]*cloudwatch.Client),
 		noted:    make(map[string]bool),
 		exist:    make(map[string]time.Time),
+		named:    make(map[string]named),
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)

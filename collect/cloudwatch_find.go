@@ -111,7 +111,42 @@ func (s *CloudWatch) stages() map[string]transaction.Group {
 	if s.cfg.Stages == nil {
 		return nil
 	}
-	return groupsOf(s.cfg.Stages())
+	return s.linger(groupsOf(s.cfg.Stages()))
+}
+
+// lingers is how long a group is read on after no stage writes to it any more. Logging
+// is switched off, or its group changed, while calls are in the group that neither
+// reading has passed over yet, and more come: CloudWatch shows events up to an hour
+// late.
+const lingers = time.Hour
+
+// named is a group as a stage last named it, and when that was.
+type named struct {
+	group transaction.Group
+	at    time.Time
+}
+
+// linger adds to the groups that stages write to those that they wrote to not long ago.
+func (s *CloudWatch) linger(groups map[string]transaction.Group) map[string]transaction.Group {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	for key, g := range groups {
+		s.named[key] = named{g, now}
+	}
+	for key, n := range s.named {
+		if _, ok := groups[key]; ok {
+			continue
+		}
+		// Whoever switched logging off may have deleted the group: it is looked for anew.
+		delete(s.exist, key)
+		if now.Sub(n.at) > lingers {
+			delete(s.named, key)
+			continue
+		}
+		groups[key] = n.group
+	}
+	return groups
 }
 
 // groupsOf joins what stages tell of the same group, by Key.

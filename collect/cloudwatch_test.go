@@ -14,6 +14,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/gatehouse-project/gatehouse/account"
 	"github.com/gatehouse-project/gatehouse/awssim"
@@ -226,6 +227,53 @@ func TestCloudWatchOverDays(t *testing.T) {
 		wantCalls(t, d, "file", calls)
 		if n := r.warnings(""); n != 0 {
 			t.Errorf("%d warnings:\n%s", n, r.log)
+		}
+	})
+}
+
+// A group that no stage writes to any more is read on for a while: calls that were
+// logged before that are in it. One that is deleted is not.
+func TestCloudWatchReadsOnWhatStagesLeft(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		at := func(name, format string) transaction.Group {
+			return transaction.Group{Account: ordersID, Region: testRegion, Name: name, APIID: "a1b2c3d001", Stage: "prod", AccessFormat: format}
+		}
+		now := []transaction.Group{at("/one", "$context.requestId"), at("/two", "$context.requestId $context.status")}
+		c := newCloud(t, inBubble)
+		logs := c.logs(ordersID)
+		logs.CreateGroup("/one")
+		logs.CreateGroup("/two")
+		source := c.source(t, collect.CloudWatchConfig{Stages: func() []transaction.Group { return now }})
+		find := func() (got []transaction.Group) {
+			t.Helper()
+			found, problems := source.Find(t.Context())
+			if len(problems) > 0 {
+				t.Errorf("problems: %+v", problems)
+			}
+			for _, f := range found {
+				got = append(got, f.Group)
+			}
+			return got
+		}
+		both := slices.Clone(now)
+		if diff := cmp.Diff(both, find()); diff != "" {
+			t.Errorf("at first (-want +got):\n%s", diff)
+		}
+		now = nil
+		time.Sleep(59 * time.Minute)
+		if diff := cmp.Diff(both, find()); diff != "" {
+			t.Errorf("after the stages were switched off (-want +got):\n%s", diff)
+		}
+		now = []transaction.Group{at("/one", "$context.extendedRequestId")}
+		logs.DeleteGroup("/two")
+		if diff := cmp.Diff(now, find()); diff != "" {
+			t.Errorf("one is switched on again and one deleted (-want +got):\n%s", diff)
+		}
+		now = nil
+		time.Sleep(61 * time.Minute)
+		if got := find(); len(got) != 0 {
+			t.Errorf("long after: %+v", got)
 		}
 	})
 }

@@ -285,6 +285,8 @@ func (b *Books) Add(o Books) {
 type GroupHealth struct {
 	Group transaction.Group `json:"group"`
 	Books Books             `json:"books"`
+	// From is where the reading of the group began: nothing before it was asked for.
+	From time.Time `json:"from,omitzero"`
 	// Cursor is the low-water mark, Frontier how far has been read, Lag how far
 	// Cursor is behind now.
 	Cursor        time.Time     `json:"cursor,omitzero"`

@@ -74,6 +74,7 @@ func (l *lane) health(now time.Time) ([]GroupHealth, *Problem) {
 		h := GroupHealth{
 			Group:     g.info,
 			Books:     g.total(),
+			From:      time.UnixMilli(g.from),
 			Cursor:    cursor,
 			Frontier:  time.UnixMilli(g.readings[fast].next),
 			Lag:       max(now.Sub(cursor), 0),

@@ -2,6 +2,10 @@ package transaction
 
 import "strings"
 
+// CanarySuffix ends the names of the log groups that the calls to a stage's canary are
+// logged to, execution logs and access logs alike. They are calls to the stage.
+const CanarySuffix = "/Canary"
+
 // NewGroup makes a Group of a log group's name or ARN. An ARN tells the account
 // and the region too.
 func NewGroup(nameOrARN string) Group {
@@ -30,6 +34,7 @@ func (g *Group) stageOf() (apiID, stage string, guess APIType) {
 	apiID, stage, guess = g.APIID, g.Stage, g.APIType
 	if rest, ok := strings.CutPrefix(g.Name, "API-Gateway-Execution-Logs"); ok && len(rest) > 1 && (rest[0] == '_' || rest[0] == '/') {
 		if id, st, ok := strings.Cut(rest[1:], "/"); ok && id != "" && st != "" {
+			st = strings.TrimSuffix(st, CanarySuffix)
 			return pick(apiID, id), pick(stage, st), APIType(pick(string(guess), string(REST)))
 		}
 	}
