@@ -47,7 +47,8 @@ func newEstateDiscover(rt estateRuntime, s *Streams) *cobra.Command {
 		Short: "Read the whole estate from AWS, save it, and show it by account",
 		Long: `Read every REST, HTTP and WebSocket API in every account and region, with its
 stages, routes, authorizers and log groups, what they share (usage plans, domain
-names, VPC links, certificates) and the EKS clusters, and save it.
+names, VPC links, certificates), the web ACLs before them, the Lambda functions
+behind them and the EKS clusters, and save it.
 
 A discovery after the first one reads the details of what shows a change alone;
 every twelfth reads everything again, and so does --full. What changed from one
@@ -101,7 +102,7 @@ account could be reached.`,
 }
 
 // estateKinds are what estate list can list.
-var estateKinds = []string{"accounts", "regions", "apis", "stages", "routes", "log-groups", "domains", "usage-plans", "clusters"}
+var estateKinds = []string{"accounts", "regions", "apis", "stages", "routes", "log-groups", "domains", "usage-plans", "web-acls", "functions", "clusters"}
 
 func newEstateList(rt estateRuntime, s *Streams) *cobra.Command {
 	cmd := &cobra.Command{

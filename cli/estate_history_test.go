@@ -83,6 +83,20 @@ func TestEstateListShared(t *testing.T) {
 			ID: "plan01", Name: "gold", Quota: &estate.Quota{Limit: 5000, Period: "DAY"},
 			Throttle: &estate.Throttle{Rate: 12.5, Burst: 20}, Keys: []estate.APIKey{{ID: "key1"}},
 		}},
+		WebACLs: []estate.WebACL{
+			{ARN: "arn:aws:wafv2:eu-west-1:222222222222:regional/webacl/shop/1", Name: "shop", DefaultAction: "ALLOW", Rules: []estate.WebACLRule{{Name: "bots", Action: "COUNT"}}},
+			{ARN: "arn:aws:wafv2:eu-west-1:222222222222:regional/webacl/dark/1", Unseen: []estate.Part{estate.PartWebACL}, Logs: []string{"arn:group"}},
+		},
+		Functions: []estate.Function{
+			{ARN: "arn:aws:lambda:eu-west-1:222222222222:function:pets", Versions: []estate.FunctionVersion{
+				{Name: "$LATEST", URL: &estate.FunctionURL{AuthType: "NONE"}}, {Name: "live", Called: true, Runtime: "python3.13", Policy: "{}"},
+			}},
+			{ARN: "arn:aws:lambda:eu-west-1:222222222222:function:lost", Missing: true, Versions: []estate.FunctionVersion{{Name: "$LATEST", Called: true}}},
+			{
+				ARN: "arn:aws:lambda:eu-west-1:999999999999:function:theirs", Versions: []estate.FunctionVersion{{Name: "$LATEST", Called: true}},
+				Unseen: []estate.Part{estate.PartFunctionConfiguration, estate.PartFunctionPolicy, estate.PartFunctionURLs},
+			},
+		},
 		Clusters: []estate.Cluster{
 			{Name: "blue", Version: "1.34", AuthenticationMode: "API", PublicEndpoint: true, PublicCIDRs: []string{"0.0.0.0/0"}},
 			{Name: "hidden", Unseen: []estate.Part{estate.PartCluster, estate.PartAccessEntries}},
@@ -91,7 +105,17 @@ func TestEstateListShared(t *testing.T) {
 	for kind, wants := range map[string][]string{
 		"domains":     {"TLS_1_0", "api.example.com", "not seen"},
 		"usage-plans": {"gold", "12.5", "5000 a day"},
-		"clusters":    {"0.0.0.0/0", "1.34", "hidden", "not seen"},
+		"web-acls": {
+			"222222222222  eu-west-1  ALLOW     1         0         1         off   shop",
+			"222222222222  eu-west-1  not seen  not seen  not seen  not seen  on    arn:aws:wafv2:eu-west-1:222222222222:regional/webacl/dark/1",
+		},
+		"functions": {
+			"$LATEST  no      -           -         NONE      arn:aws:lambda:eu-west-1:222222222222:function:pets",
+			"live     yes     python3.13  yes       -         arn:aws:lambda:eu-west-1:222222222222:function:pets",
+			"$LATEST  yes     missing     -         -         arn:aws:lambda:eu-west-1:222222222222:function:lost",
+			"$LATEST  yes     not seen    not seen  not seen  arn:aws:lambda:eu-west-1:999999999999:function:theirs",
+		},
+		"clusters": {"0.0.0.0/0", "1.34", "hidden", "not seen"},
 	} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -39,6 +40,20 @@ func sharedTable(kind string, s *estate.Snapshot) (header []string, rows [][]str
 				rows = append(rows, []string{a.ID, r.Name, p.ID, strconv.Itoa(len(p.Stages)), keys, rate, burst, quota, orDash(p.Name)})
 			}
 		})
+	case "web-acls":
+		header = []string{"ACCOUNT", "REGION", "DEFAULT", "RULES", "BLOCK", "COUNT", "LOGS", "WEB ACL"}
+		eachRegion(s, func(a *estate.Account, r *estate.Region) {
+			for i := range r.WebACLs {
+				rows = append(rows, append([]string{a.ID, r.Name}, webACLCells(&r.WebACLs[i])...))
+			}
+		})
+	case "functions":
+		header = []string{"ACCOUNT", "REGION", "VERSION", "CALLED", "RUNTIME", "POLICY", "URL", "FUNCTION"}
+		eachRegion(s, func(a *estate.Account, r *estate.Region) {
+			for i := range r.Functions {
+				rows = append(rows, functionRows(a, r, &r.Functions[i])...)
+			}
+		})
 	case "clusters":
 		header = []string{"ACCOUNT", "REGION", "VERSION", "AUTHENTICATION", "PUBLIC", "PRIVATE", "ENTRIES", "CLUSTER"}
 		eachRegion(s, func(a *estate.Account, r *estate.Region) {
@@ -75,6 +90,61 @@ func clusterCells(c *estate.Cluster) []string {
 	return []string{orDash(c.Version), orDash(c.AuthenticationMode), public, yesNo(c.PrivateEndpoint), entries, c.Name}
 }
 
+// webACLCells are the cells of a web ACL. Of a group of rules that is not overridden to
+// count, the rules block or count for themselves.
+func webACLCells(w *estate.WebACL) []string {
+	name := cmp.Or(w.Name, w.ARN)
+	logs := onOff(len(w.Logs) > 0)
+	if !w.Seen(estate.PartWebACLLogging) {
+		logs = notSeen
+	}
+	if !w.Seen(estate.PartWebACL) {
+		return []string{notSeen, notSeen, notSeen, notSeen, logs, name}
+	}
+	block, count := 0, 0
+	for i := range w.Rules {
+		switch w.Rules[i].Action {
+		case "COUNT":
+			count++
+		case "ALLOW":
+		default:
+			block++
+		}
+	}
+	return []string{orDash(w.DefaultAction), strconv.Itoa(len(w.Rules)), strconv.Itoa(block), strconv.Itoa(count), logs, name}
+}
+
+// functionRows are a row for each version of a function.
+func functionRows(a *estate.Account, r *estate.Region, f *estate.Function) [][]string {
+	seen := func(p estate.Part, text string) string {
+		if !f.Seen(p) {
+			return notSeen
+		}
+		return text
+	}
+	rows := make([][]string, 0, len(f.Versions))
+	for i := range f.Versions {
+		v := &f.Versions[i]
+		runtime, url, policy := cmp.Or(v.Runtime, v.Package), "-", "-"
+		if f.Missing {
+			runtime = "missing"
+		}
+		if v.Called {
+			runtime = seen(estate.PartFunctionConfiguration, runtime)
+		}
+		if v.URL != nil {
+			url = v.URL.AuthType
+		}
+		if v.Policy != "" {
+			policy = yesNo(true)
+		}
+		rows = append(rows, []string{
+			a.ID, r.Name, v.Name, yesNo(v.Called), orDash(runtime), seen(estate.PartFunctionPolicy, policy), seen(estate.PartFunctionURLs, url), f.ARN,
+		})
+	}
+	return rows
+}
+
 // sharedList makes the flat list for JSON; it is never null.
 func sharedList(kind string, s *estate.Snapshot) any {
 	switch kind {
@@ -99,6 +169,30 @@ func sharedList(kind string, s *estate.Snapshot) any {
 		eachRegion(s, func(a *estate.Account, r *estate.Region) {
 			for i := range r.UsagePlans {
 				list = append(list, entry{estatePlace{a.ID, r.Name}, r.UsagePlans[i]})
+			}
+		})
+		return list
+	case "web-acls":
+		type entry struct {
+			estatePlace
+			estate.WebACL
+		}
+		list := []entry{}
+		eachRegion(s, func(a *estate.Account, r *estate.Region) {
+			for i := range r.WebACLs {
+				list = append(list, entry{estatePlace{a.ID, r.Name}, r.WebACLs[i]})
+			}
+		})
+		return list
+	case "functions":
+		type entry struct {
+			estatePlace
+			estate.Function
+		}
+		list := []entry{}
+		eachRegion(s, func(a *estate.Account, r *estate.Region) {
+			for i := range r.Functions {
+				list = append(list, entry{estatePlace{a.ID, r.Name}, r.Functions[i]})
 			}
 		})
 		return list

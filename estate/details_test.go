@@ -15,7 +15,10 @@ import (
 )
 
 // detailSecrets are the secrets that addDetails puts where people put them.
-var detailSecrets = []string{"hunter2hunter2", "AKIAIOSFODNN7EXAMPLE", "tiger-password", "s3cr3t-value-1", "mapped-secret-9", "key-value-of-a-key"}
+var detailSecrets = []string{"hunter2hunter2", "AKIAIOSFODNN7EXAMPLE", "tiger-password", "s3cr3t-value-1", "mapped-secret-9", "key-value-of-a-key", "environment-value-1"}
+
+// cartsPolicy is the resource policy of a function.
+const cartsPolicy = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"lambda:InvokeFunction","Resource":"*"}]}`
 
 var made = time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)
 
@@ -100,11 +103,40 @@ func addDetails(w *world) {
 			Integration: &awssim.Integration{ID: "int001", Type: "HTTP_PROXY", Method: "POST", URI: "arn:listener", ConnectionType: "VPC_LINK", ConnectionID: "link02", More: awssim.Object{
 				"tlsConfig": awssim.Object{"serverNameToVerify": "carts.internal"},
 			}},
+		}, {
+			ID: "route2", Key: "POST /orders", Authorization: "AWS_IAM",
+			Integration: &awssim.Integration{ID: "int002", Type: "AWS_PROXY", URI: "arn:aws:lambda:eu-west-1:222222222222:function:carts:live"},
 		}},
 		Authorizers: []awssim.Authorizer{{ID: "auth02", Name: "users", Type: "JWT", Issuer: "https://id.example", Audience: []string{"web"}, IdentitySource: "$request.header.Authorization"}},
 		Stages: []awssim.Stage{{Name: "$default", DeploymentID: "dep003", AutoDeploy: true, Created: made, MethodSettings: map[string]awssim.MethodSetting{
 			"POST /carts": {More: awssim.Object{"throttlingRateLimit": 3.0, "throttlingBurstLimit": 6}},
 		}}},
+	})
+
+	r.AddFunction("carts", awssim.Object{
+		"Runtime": "python3.9", "PackageType": "Zip", "Environment": awssim.Object{"Variables": awssim.Object{"PLAIN": "environment-value-1"}},
+	})
+	r.PublishFunction("carts", "live", cartsPolicy, nil)
+	r.AddFunctionURL("carts", "", "NONE", awssim.Object{"AllowOrigins": []string{"*"}})
+	acl := r.AddWebACL(awssim.Object{
+		"Name": "a", "Id": "1", "DefaultAction": awssim.Object{"Allow": awssim.Object{}},
+		"Rules": []awssim.Object{
+			{"Name": "office", "Priority": 2, "Action": awssim.Object{"Block": awssim.Object{}}, "Statement": awssim.Object{"IPSetReferenceStatement": awssim.Object{"ARN": "arn:set"}}},
+			{"Name": "known", "Priority": 1, "OverrideAction": awssim.Object{"None": awssim.Object{}}, "Statement": awssim.Object{"ManagedRuleGroupStatement": awssim.Object{
+				"VendorName": "AWS", "Name": "AWSManagedRulesKnownBadInputsRuleSet", "Version": "Version_1.22",
+				"RuleActionOverrides": []awssim.Object{{"Name": "Log4JRCE_BODY", "ActionToUse": awssim.Object{"Count": awssim.Object{}}}},
+				"ScopeDownStatement":  awssim.Object{"GeoMatchStatement": awssim.Object{"CountryCodes": []string{"DE"}}},
+			}}},
+		},
+		"PostProcessFirewallManagerRuleGroups": []awssim.Object{{
+			"Name": "central", "Priority": 0, "OverrideAction": awssim.Object{"Count": awssim.Object{}},
+			"FirewallManagerStatement": awssim.Object{"RuleGroupReferenceStatement": awssim.Object{"ARN": "arn:group"}},
+		}},
+		"RetrofittedByFirewallManager": true,
+	})
+	r.SetWebACLLogging(acl, awssim.Object{
+		"LogDestinationConfigs": []string{"arn:aws:logs:eu-west-1:222222222222:log-group:aws-waf-logs-a"}, "LogScope": "SECURITY_LAKE",
+		"LoggingFilter": awssim.Object{"DefaultBehavior": "DROP", "Filters": []awssim.Object{}},
 	})
 
 	logs := r.Logs()
@@ -232,6 +264,25 @@ func TestDiscoverDetails(t *testing.T) {
 		"certificates": {[]ClientCertificate{{ID: "cert01", Created: made, Expires: made.Add(365 * 24 * time.Hour)}}, r.Certificates},
 		"log policies": {[]LogPolicy{{Name: "deliver", Document: "{}"}}, r.LogPolicies},
 		"throttle":     {&Throttle{10000, 5000}, r.Throttle},
+		"web ACLs": {[]WebACL{{
+			ARN: "arn:aws:wafv2:eu-west-1:222222222222:regional/webacl/a/1", Name: "a", DefaultAction: "ALLOW", FirewallManager: true,
+			Rules: []WebACLRule{
+				{
+					Name: "known", Priority: 1, Statement: "managed_rule_group", Action: "NONE", Group: "AWS/AWSManagedRulesKnownBadInputsRuleSet", Version: "Version_1.22",
+					Overrides: map[string]string{"Log4JRCE_BODY": "COUNT"}, Narrowed: true,
+				},
+				{Name: "office", Priority: 2, Statement: "ip_set", Action: "BLOCK"},
+				{Name: "central", Statement: "rule_group", Action: "COUNT", Group: "arn:group", FirewallManager: true},
+			},
+			Logs: []string{"arn:aws:logs:eu-west-1:222222222222:log-group:aws-waf-logs-a"}, LogScope: "SECURITY_LAKE", LogFilter: "DROP",
+		}}, r.WebACLs},
+		"functions": {[]Function{{
+			ARN: "arn:aws:lambda:eu-west-1:222222222222:function:carts",
+			Versions: []FunctionVersion{
+				{Name: latest, URL: &FunctionURL{URL: "https://carts.lambda-url.eu-west-1.on.aws/", AuthType: "NONE", CORS: &CORS{Origins: []string{"*"}}}},
+				{Name: "live", Called: true, Runtime: "python3.9", Package: "Zip", Policy: cartsPolicy},
+			},
+		}}, r.Functions},
 		"log groups": {[]LogGroup{{
 			Name: "API-Gateway-Execution-Logs_detailapi1/prod", DataProtection: "ACTIVATED", DataProtectionPolicy: `{"Name":"mask"}`,
 			Subscriptions: []Subscription{{Name: "ship", Destination: "arn:aws:lambda:eu-west-1:222222222222:function:ship"}},
@@ -301,6 +352,17 @@ func TestWhatIsNotSeen(t *testing.T) {
 		"a cluster":           {"eks:DescribeCluster", "DescribeCluster", func(r *Region) bool { return len(r.Clusters) == 2 && !r.Clusters[0].Seen(PartCluster) }},
 		"entries":             {"eks:ListAccessEntries", "ListAccessEntries", func(r *Region) bool { return !r.Clusters[0].Seen(PartAccessEntries) && r.Clusters[0].Seen(PartCluster) }},
 		"an entry":            {"eks:DescribeAccessEntry", "DescribeAccessEntry", func(r *Region) bool { return !r.Clusters[0].Seen(PartAccessEntries) }},
+		"a web ACL":           {"wafv2:GetWebACL", "GetWebACL", func(r *Region) bool { return !r.WebACLs[0].Seen(PartWebACL) && len(r.WebACLs[0].Logs) == 1 }},
+		"a web ACL's logging": {"wafv2:GetLoggingConfiguration", "GetLoggingConfiguration", func(r *Region) bool { return !r.WebACLs[0].Seen(PartWebACLLogging) && len(r.WebACLs[0].Rules) == 3 }},
+		"functions": {"lambda:GetFunctionConfiguration", "GetFunctionConfiguration", func(r *Region) bool {
+			return !r.Functions[0].Seen(PartFunctionConfiguration) && r.Functions[0].Seen(PartFunctionPolicy) && r.Functions[0].Versions[1].Policy != ""
+		}},
+		"functions' policies": {"lambda:GetPolicy", "GetPolicy", func(r *Region) bool {
+			return !r.Functions[0].Seen(PartFunctionPolicy) && r.Functions[0].Versions[0].URL != nil
+		}},
+		"functions' URLs": {"lambda:ListFunctionUrlConfigs", "ListFunctionUrlConfigs", func(r *Region) bool {
+			return !r.Functions[0].Seen(PartFunctionURLs) && r.Functions[0].Versions[1].Runtime != ""
+		}},
 		"an entry's policies": {"eks:ListAssociatedAccessPolicies", "ListAssociatedAccessPolicies", func(r *Region) bool { return !r.Clusters[0].Seen(PartAccessEntries) }},
 	} {
 		t.Run(what, func(t *testing.T) {

@@ -61,6 +61,79 @@ func (d *differ) region(was, is *Region) {
 	if seen(PartClusters) {
 		d.clusters(was.Clusters, is.Clusters)
 	}
+	d.calledByAPIs(was, is)
+}
+
+// calledByAPIs compares web ACLs and functions. They are looked for where a stage or a
+// route names them: one that no stage or route names any more, or whose API was not
+// seen, has not gone for that, and the stage or the route says so.
+func (d *differ) calledByAPIs(was, is *Region) {
+	inBoth := func(arns []string, arn string) bool {
+		_, ok := slices.BinarySearch(arns, arn)
+		return ok
+	}
+	arnOf := func(w *WebACL) string { return w.ARN }
+	wasACLs, isACLs := keys(was.WebACLs, arnOf), keys(is.WebACLs, arnOf)
+	kept := func(acls []WebACL, other []string) []WebACL {
+		return slices.DeleteFunc(slices.Clone(acls), func(w WebACL) bool { return !inBoth(other, w.ARN) })
+	}
+	things(d, SubjectWebACL, kept(was.WebACLs, isACLs), kept(is.WebACLs, wasACLs), arnOf, func(w *WebACL) string { return w.Name },
+		func(w, other *WebACL) WebACL {
+			out := *w
+			out.Unseen = nil
+			if !w.Seen(PartWebACL) || !other.Seen(PartWebACL) {
+				out = WebACL{ARN: w.ARN, Logs: w.Logs, LogScope: w.LogScope, LogFilter: w.LogFilter}
+			}
+			if !w.Seen(PartWebACLLogging) || !other.Seen(PartWebACLLogging) {
+				out.Logs, out.LogScope, out.LogFilter = nil, "", ""
+			}
+			return out
+		})
+	functionARN := func(f *Function) string { return f.ARN }
+	wasFunctions, isFunctions := keys(was.Functions, functionARN), keys(is.Functions, functionARN)
+	keptFunctions := func(list []Function, other []string) []Function {
+		return slices.DeleteFunc(slices.Clone(list), func(f Function) bool { return !inBoth(other, f.ARN) })
+	}
+	things(d, SubjectFunction, keptFunctions(was.Functions, isFunctions), keptFunctions(is.Functions, wasFunctions), functionARN, functionARN,
+		func(f, other *Function) Function { return f.comparable(other) })
+}
+
+// keys are the keys of a list that is in their order.
+func keys[T any](list []T, key func(*T) string) []string {
+	out := make([]string, len(list))
+	for i := range list {
+		out[i] = key(&list[i])
+	}
+	return out
+}
+
+// comparable is what both discoveries saw of a function, and of the versions that both
+// of them looked at.
+func (f *Function) comparable(other *Function) Function {
+	seen := func(p Part) bool { return f.Seen(p) && other.Seen(p) }
+	out := Function{ARN: f.ARN}
+	if seen(PartFunctionConfiguration) {
+		out.Missing = f.Missing
+	}
+	for _, v := range f.Versions {
+		i := slices.IndexFunc(other.Versions, func(o FunctionVersion) bool { return o.Name == v.Name })
+		if i < 0 && v.URL == nil {
+			continue
+		}
+		if !seen(PartFunctionConfiguration) || i < 0 || !other.Versions[i].Called || !v.Called {
+			v.Runtime, v.Package = "", ""
+		}
+		if !seen(PartFunctionPolicy) || i < 0 {
+			v.Policy = ""
+		}
+		if !seen(PartFunctionURLs) {
+			v.URL = nil
+		}
+		// Who calls what is told by the routes.
+		v.Called = false
+		out.Versions = append(out.Versions, v)
+	}
+	return out
 }
 
 // logGroups compares log groups. One that no stage names any more is no longer

@@ -214,6 +214,7 @@ feed:
 	for i := range snapshot.Accounts {
 		slices.SortFunc(snapshot.Accounts[i].Regions, func(a, b Region) int { return cmp.Compare(a.Name, b.Name) })
 	}
+	d.foreignFunctions(ctx, snapshot, targets)
 	if d.iam {
 		d.principals(ctx, snapshot, before, targets)
 	}

@@ -38,6 +38,7 @@ var readRights = []string{
 	"apigateway:GET", "logs:DescribeLogGroups", "logs:DescribeDeliver*", "account:ListRegions",
 	"logs:DescribeSubscriptionFilters", "logs:DescribeMetricFilters", "logs:GetDataProtectionPolicy", "logs:DescribeResourcePolicies",
 	"eks:ListClusters", "eks:DescribeCluster", "eks:ListAccessEntries", "eks:DescribeAccessEntry", "eks:ListAssociatedAccessPolicies",
+	"wafv2:GetWebACL", "wafv2:GetLoggingConfiguration", "lambda:GetFunctionConfiguration", "lambda:GetPolicy", "lambda:ListFunctionUrlConfigs",
 }
 
 func setup(t *testing.T, change ...func(*account.Config)) *world {
@@ -53,6 +54,7 @@ func setup(t *testing.T, change ...func(*account.Config)) *world {
 	t.Cleanup(server.Close)
 	cfg := account.Config{Organization: true, RoleName: "Collector", Regions: []string{region}, Quota: map[string]float64{
 		"apigateway": 1000, "GetResources": 1000, "DescribeLogGroups": 1000, "DescribeSubscriptionFilters": 1000,
+		"lambda": 1000, "GetPolicy": 1000, "GetWebACL": 1000, "GetLoggingConfiguration": 1000,
 	}}
 	for _, f := range change {
 		f(&cfg)
@@ -137,7 +139,7 @@ func addCatalog(w *world) {
 
 // withoutDetails leaves out what TestDiscoverDetails looks at.
 var withoutDetails = cmp.Options{
-	cmpopts.IgnoreFields(Region{}, "Throttle"),
+	cmpopts.IgnoreFields(Region{}, "Throttle", "Functions"),
 	cmpopts.IgnoreFields(API{}, "APIKeySource", "RouteSelection", "Deployments", "DetailsRead", "Digest", "Secrets"),
 	cmpopts.IgnoreFields(Stage{}, "Created", "Updated", "DeploymentID", "Deployed", "Settings"),
 	cmpopts.IgnoreFields(Route{}, "ID", "Backend"),

@@ -1,6 +1,7 @@
 package estate
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -54,7 +55,16 @@ var (
 	readAccessEntries = read{"eks:ListAccessEntries", "eks:ListAccessEntries", "arn:%[1]s:eks:%[2]s:%[3]s:cluster/*"}
 	readAccessEntry   = read{"eks:DescribeAccessEntry", "eks:DescribeAccessEntry", "arn:%[1]s:eks:%[2]s:%[3]s:access-entry/*"}
 	readEntryPolicies = read{"eks:ListAssociatedAccessPolicies", "eks:ListAssociatedAccessPolicies", "arn:%[1]s:eks:%[2]s:%[3]s:access-entry/*"}
+	readWebACL        = read{"wafv2:GetWebACL", "wafv2:GetWebACL", "arn:%[1]s:wafv2:%[2]s:%[3]s:regional/webacl/*"}
+	readWebACLLogging = read{"wafv2:GetLoggingConfiguration", "wafv2:GetLoggingConfiguration", "arn:%[1]s:wafv2:%[2]s:%[3]s:regional/webacl/*"}
 	readLogGroups     = read{"logs:DescribeLogGroups", "logs:DescribeLogGroups", "arn:%[1]s:logs:%[2]s:%[3]s:log-group:*"}
+)
+
+// The reads of Lambda functions.
+var (
+	readFunctionConfiguration = read{"lambda:GetFunctionConfiguration", "lambda:GetFunctionConfiguration", "arn:%[1]s:lambda:%[2]s:%[3]s:function:*"}
+	readFunctionPolicy        = read{"lambda:GetPolicy", "lambda:GetPolicy", "arn:%[1]s:lambda:%[2]s:%[3]s:function:*"}
+	readFunctionURLs          = read{"lambda:ListFunctionUrlConfigs", "lambda:ListFunctionUrlConfigs", "arn:%[1]s:lambda:%[2]s:%[3]s:function:*"}
 )
 
 // place is where reads are made.
@@ -115,6 +125,11 @@ func addFault(faults []Fault, f Fault) []Fault {
 		return faults
 	}
 	return append(faults, f)
+}
+
+// sortFaults puts faults in the order of the operations.
+func sortFaults(faults []Fault) {
+	slices.SortStableFunc(faults, func(a, b Fault) int { return cmp.Compare(a.What, b.What) })
 }
 
 // maxPages bounds a listing that its service never ends.

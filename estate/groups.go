@@ -70,6 +70,10 @@ func (set *groupSet) addAPI(account, region string, api *API) {
 		if s.ExecutionGroup != "" {
 			g.Name = s.ExecutionGroup
 			set.add(g, false)
+			if s.Canary != nil {
+				g.Name += transaction.CanarySuffix
+				set.add(g, false)
+			}
 		}
 		for _, d := range s.Deliveries {
 			if inAccount, inRegion, name, ok := parseGroupARN(d.Destination); ok {
@@ -84,6 +88,10 @@ func (set *groupSet) addAPI(account, region string, api *API) {
 				g.Account, g.Region = inAccount, inRegion
 			}
 			set.add(g, true)
+			if s.Canary != nil {
+				g.Name += transaction.CanarySuffix
+				set.add(g, true)
+			}
 		}
 	}
 }

@@ -36,6 +36,8 @@ const (
 	SubjectCluster           SubjectType = "cluster"
 	SubjectAccessEntry       SubjectType = "access-entry"
 	SubjectPrincipal         SubjectType = "principal"
+	SubjectWebACL            SubjectType = "web-acl"
+	SubjectFunction          SubjectType = "function"
 )
 
 // SubjectTypes are all kinds of things that have a history.
@@ -43,6 +45,7 @@ func SubjectTypes() []SubjectType {
 	return []SubjectType{
 		SubjectAccount, SubjectRegion, SubjectAPI, SubjectStage, SubjectRoute, SubjectAuthorizer, SubjectUsagePlan, SubjectDomain,
 		SubjectVPCLink, SubjectClientCertificate, SubjectLogGroup, SubjectLogPolicy, SubjectCluster, SubjectAccessEntry, SubjectPrincipal,
+		SubjectWebACL, SubjectFunction,
 	}
 }
 

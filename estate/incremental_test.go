@@ -17,11 +17,12 @@ var detailReads = []string{
 	"GetResources", "GetRoutes", "GetIntegrations", "GetAuthorizers", "GetModels", "GetRequestValidators", "GetGatewayResponses", "GetDeployments",
 	"GetUsagePlanKeys", "GetApiMappings", "GetBasePathMappings", "DescribeAccessEntry", "ListAssociatedAccessPolicies",
 	"DescribeSubscriptionFilters", "DescribeMetricFilters", "GetDataProtectionPolicy",
+	"GetWebACL", "GetLoggingConfiguration", "GetFunctionConfiguration", "GetPolicy", "ListFunctionUrlConfigs",
 }
 
 func detailCalls(sim *awssim.Sim) map[string]int {
 	made := map[string]int{}
-	for _, service := range []string{"apigateway", "logs", "eks"} {
+	for _, service := range []string{"apigateway", "logs", "eks", "wafv2", "lambda"} {
 		for _, operation := range detailReads {
 			if n := sim.CallsOf(service, operation); n > 0 {
 				made[operation] += n

@@ -9,6 +9,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
+
+	"github.com/gatehouse-project/gatehouse/transaction"
 )
 
 const (
@@ -72,6 +74,9 @@ func (r *regionReader) groupNames(apis []API) []string {
 			account, region, name, ok := parseGroupARN(apis[i].Stages[j].AccessLogARN)
 			if ok && account == r.target.Account && region == r.region {
 				names = append(names, name)
+				if apis[i].Stages[j].Canary != nil {
+					names = append(names, name+transaction.CanarySuffix)
+				}
 			}
 			for _, d := range apis[i].Stages[j].Deliveries {
 				account, region, name, ok := parseGroupARN(d.Destination)

@@ -13,7 +13,7 @@ import (
 )
 
 // form grows when a discovery begins to read more than those before it did.
-const form = 1
+const form = 2
 
 // Snapshot is the whole estate as one discovery found it.
 type Snapshot struct {
@@ -73,6 +73,10 @@ type Region struct {
 	// LogPolicies are the resource policies of CloudWatch Logs in this region.
 	LogPolicies []LogPolicy `json:"log_policies,omitempty"`
 	Clusters    []Cluster   `json:"clusters,omitempty"`
+	// WebACLs are those that the stages have, and Functions the Lambda functions that
+	// the APIs call, in the order of their ARNs.
+	WebACLs   []WebACL   `json:"web_acls,omitempty"`
+	Functions []Function `json:"functions,omitempty"`
 	// Unseen are the parts of this region that were not read, or not whole.
 	Unseen []Part `json:"unseen,omitempty"`
 	// Notes are reads that Gatehouse can do without and that were refused. The
@@ -256,6 +260,9 @@ type Route struct {
 	// CORSHeaders are the Access-Control headers that a REST method's integration
 	// response sets, in lower case, with the value as it is mapped: "'*'".
 	CORSHeaders map[string]string `json:"cors_headers,omitempty"`
+	// CORSTemplates are the mapping templates that set the allowed origin from the
+	// request.
+	CORSTemplates []CORSTemplate `json:"cors_templates,omitempty"`
 	// Backend is the integration; nil: none, or unseen with PartIntegrations.
 	Backend *Integration `json:"backend,omitempty"`
 }

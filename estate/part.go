@@ -39,6 +39,12 @@ const (
 	PartClusters      Part = "clusters"
 	PartCluster       Part = "cluster"
 	PartAccessEntries Part = "access_entries"
+
+	PartWebACL                Part = "web_acl"
+	PartWebACLLogging         Part = "web_acl_logging"
+	PartFunctionConfiguration Part = "function_configuration"
+	PartFunctionPolicy        Part = "function_policy"
+	PartFunctionURLs          Part = "function_urls"
 )
 
 // Seen reports whether a part of the region was read whole.

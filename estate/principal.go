@@ -26,6 +26,8 @@ type IAMPrincipal struct {
 	Managed []string          `json:"managed,omitempty"`
 	Inline  []string          `json:"inline,omitempty"`
 	Tags    map[string]string `json:"tags,omitempty"`
+	// Wide is what its policies and its boundary allow on everything.
+	Wide []WideAction `json:"wide,omitempty"`
 	// Partial is set where a policy could not be understood or found, so that one
 	// that is absent here may be there.
 	Partial bool `json:"partial,omitempty"`
@@ -91,7 +93,9 @@ func (a *Account) readPrincipals(ctx context.Context, cfg aws.Config, t account.
 		a.Notes = addFault(a.Notes, f)
 	}
 	for i := range found.Principals {
-		a.Principals = append(a.Principals, iamPrincipal(&found.Principals[i]))
+		p := iamPrincipal(&found.Principals[i])
+		p.Wide = wideActions(&found.Principals[i], a.ID, t.Regions[0])
+		a.Principals = append(a.Principals, p)
 	}
 }
 

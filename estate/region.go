@@ -13,6 +13,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/apigatewayv2"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/eks"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/wafv2"
 
 	"github.com/gatehouse-project/gatehouse/account"
 	"github.com/gatehouse-project/gatehouse/transaction"
@@ -21,10 +23,12 @@ import (
 // regionReader reads one region of one account.
 type regionReader struct {
 	place
-	rest *apigateway.Client
-	v2   *apigatewayv2.Client
-	logs *cloudwatchlogs.Client
-	eks  *eks.Client
+	rest   *apigateway.Client
+	v2     *apigatewayv2.Client
+	logs   *cloudwatchlogs.Client
+	eks    *eks.Client
+	waf    *wafv2.Client
+	lambda *lambda.Client
 	// before is the region at the last discovery, which may stand for what shows no
 	// sign of change; nil: everything is read.
 	before *Region
@@ -51,6 +55,8 @@ func (d *Discoverer) region(ctx context.Context, t account.Target, name string, 
 		v2:     apigatewayv2.NewFromConfig(cfg),
 		logs:   cloudwatchlogs.NewFromConfig(cfg),
 		eks:    eks.NewFromConfig(cfg),
+		waf:    wafv2.NewFromConfig(cfg),
+		lambda: lambda.NewFromConfig(cfg),
 		before: before,
 		now:    d.clock().UTC(),
 	}
@@ -77,12 +83,16 @@ func (d *Discoverer) region(ctx context.Context, t account.Target, name string, 
 	}
 	wg.Wait()
 
+	// What APIs call, and what stands before them, is known only now.
+	wg.Go(func() { result.Functions = r.functions(ctx, apis) })
+	wg.Go(func() { result.WebACLs = r.webACLs(ctx, apis) })
 	if len(apis) > 0 {
 		r.deliveries(ctx, apis)
 	}
 	own := len(groups.groups)
 	r.namedGroups(ctx, apis, &groups)
 	r.groupDetails(ctx, groups.groups[own:])
+	wg.Wait()
 	slices.SortFunc(groups.groups, func(a, b LogGroup) int { return cmp.Compare(a.Name, b.Name) })
 	result.LogGroups = groups.groups
 	for i := range apis {
@@ -92,9 +102,8 @@ func (d *Discoverer) region(ctx context.Context, t account.Target, name string, 
 		return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
 	})
 	result.APIs = apis
-	byWhat := func(a, b Fault) int { return cmp.Compare(a.What, b.What) }
-	slices.SortStableFunc(r.faults, byWhat)
-	slices.SortStableFunc(r.notes, byWhat)
+	sortFaults(r.faults)
+	sortFaults(r.notes)
 	slices.Sort(r.unseen)
 	result.Errors, result.Notes, result.Unseen = r.faults, r.notes, r.unseen
 	return result
@@ -161,7 +170,10 @@ func (r *regionReader) missed(what read, err error, p Part) {
 		return
 	case account.ClassNone, account.Denied, account.Gone, account.Invalid:
 	}
-	f := r.fault(what, "", err)
+	r.noted(r.fault(what, "", err))
+}
+
+func (r *regionReader) noted(f Fault) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.notes = addFault(r.notes, f)

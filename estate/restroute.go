@@ -1,6 +1,7 @@
 package estate
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -32,7 +33,13 @@ func restRoutes(res *types.Resource, scan secretScan) []Route {
 		if in := m.MethodIntegration; in != nil {
 			route.Integration = integrationText(string(in.Type), aws.ToString(in.Uri))
 			route.Backend = restIntegration("route "+method+" "+route.Path, in, scan)
-			for _, response := range in.IntegrationResponses {
+			for kind, template := range in.RequestTemplates {
+				route.CORSTemplates = append(route.CORSTemplates, corsTemplates("request template "+kind, template)...)
+			}
+			for status, response := range in.IntegrationResponses {
+				for kind, template := range response.ResponseTemplates {
+					route.CORSTemplates = append(route.CORSTemplates, corsTemplates("response template "+status+" "+kind, template)...)
+				}
 				for key, value := range response.ResponseParameters {
 					if strings.HasPrefix(strings.ToLower(key), corsHeader) {
 						name := strings.ToLower(strings.TrimPrefix(key, "method.response.header."))
@@ -41,6 +48,7 @@ func restRoutes(res *types.Resource, scan secretScan) []Route {
 				}
 			}
 		}
+		slices.SortStableFunc(route.CORSTemplates, func(a, b CORSTemplate) int { return cmp.Compare(a.Where, b.Where) })
 		routes = append(routes, route)
 	}
 	return routes
