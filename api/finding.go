@@ -51,7 +51,7 @@ type FindingFilter struct {
 	Severity []string `query:"severity" enum:"critical,high,medium,low,info"`
 	State    []string `query:"state" enum:"open,acknowledged,accepted,false_positive,fixed,regressed"`
 	Rule     string   `query:"rule"`
-	Area     string   `query:"area" enum:"logging,auth,exposure,limits,data,hygiene"`
+	Area     string   `query:"area" enum:"logging,auth,exposure,limits,data,hygiene,clusters,roles"`
 	Account  string   `query:"account"`
 	Region   string   `query:"region"`
 	API      string   `query:"api" doc:"The API's id."`

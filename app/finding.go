@@ -25,7 +25,11 @@ func (*runtime) Findings(ctx context.Context, c *config.Config) (cli.Findings, f
 // judge has the rules look at what a discovery found. A failure is logged and takes
 // nothing away from the discovery: the next one judges again.
 func (p *product) judge(ctx context.Context, s *estate.Snapshot) {
-	posture, err := p.findings.Evaluate(ctx, judged(s))
+	e := judged(s)
+	if t := p.seenTraffic(); t != nil {
+		e.Observe(t)
+	}
+	posture, err := p.findings.Evaluate(ctx, e)
 	switch {
 	case ctx.Err() != nil, errors.Is(err, finding.ErrNotKept):
 	case err != nil:
@@ -47,6 +51,8 @@ func judged(s *estate.Snapshot) *finding.Estate {
 		a := &s.Accounts[i]
 		if a.Error != "" {
 			out.Unread = append(out.Unread, finding.Unread{Account: a.ID, AccountName: a.Name, Why: a.Error})
+		} else if len(a.Regions) > 0 {
+			out.Accounts = append(out.Accounts, judgedAccount(a))
 		}
 		for j := range a.Regions {
 			out.Places = append(out.Places, judgedPlace(a, &a.Regions[j]))
@@ -76,6 +82,9 @@ func judgedPlace(a *estate.Account, r *estate.Region) finding.Place {
 		}
 		p.LogGroups = append(p.LogGroups, out)
 	}
+	for i := range r.Clusters {
+		p.Clusters = append(p.Clusters, judgedCluster(&r.Clusters[i]))
+	}
 	for i := range r.UsagePlans {
 		u := &r.UsagePlans[i]
 		out := finding.UsagePlan{ID: u.ID, Name: u.Name, Quota: u.Quota != nil, Throttle: judgedThrottle(u.Throttle)}
@@ -88,6 +97,7 @@ func judgedPlace(a *estate.Account, r *estate.Region) finding.Place {
 	for i := range r.Certificates {
 		p.Certificates = append(p.Certificates, finding.Certificate{ID: r.Certificates[i].ID, Expires: r.Certificates[i].Expires})
 	}
+	p.WebACLs, p.Functions = judgedWebACLs(r), judgedFunctions(r)
 	for i := range r.LogPolicies {
 		p.LogPolicies = append(p.LogPolicies, finding.LogPolicy{Name: r.LogPolicies[i].Name, Document: r.LogPolicies[i].Document})
 	}
@@ -97,6 +107,7 @@ func judgedPlace(a *estate.Account, r *estate.Region) finding.Place {
 func judgedAPI(a *estate.API) finding.API {
 	out := finding.API{
 		ID: a.ID, Name: a.Name, Type: finding.APIType(a.Type), EndpointType: a.EndpointType, DefaultDisabled: a.DefaultDisabled,
+		Description: a.Description, Version: a.Version,
 		Policy: a.Policy, APIKeySource: a.APIKeySource, MinimumCompression: a.MinimumCompression, Tags: a.Tags, Unseen: judgedParts(a.Unseen),
 	}
 	if a.RoutesPartial && !slices.Contains(out.Unseen, finding.PartRoutes) {
@@ -134,7 +145,8 @@ func judgedStage(s *estate.Stage) finding.Stage {
 	out := finding.Stage{
 		Name: s.Name, LoggingLevel: s.LoggingLevel, DataTrace: s.DataTrace, AccessLog: s.AccessLogARN, AccessFormat: s.AccessFormat,
 		ExecutionGroup: s.ExecutionGroup, Cache: s.Cache, Tracing: s.Tracing, WebACL: s.WebACL, ClientCertificate: s.ClientCertificate,
-		AutoDeploy: s.AutoDeploy, DeploymentID: s.DeploymentID, Updated: s.Updated,
+		Documentation: s.DocumentationVersion,
+		AutoDeploy:    s.AutoDeploy, DeploymentID: s.DeploymentID, Updated: s.Updated,
 	}
 	if s.Canary != nil {
 		out.CanaryPercent = s.Canary.Percent
@@ -159,6 +171,9 @@ func judgedRoute(r *estate.Route) finding.Route {
 	}
 	if r.Validator != nil {
 		out.ValidatesBody, out.ValidatesParams = r.Validator.Body, r.Validator.Parameters
+	}
+	for _, t := range r.CORSTemplates {
+		out.CORSTemplates = append(out.CORSTemplates, finding.CORSTemplate{Where: t.Where, Guards: t.Guards, Opaque: t.Opaque})
 	}
 	if b := r.Backend; b != nil {
 		out.Backend = &finding.Backend{

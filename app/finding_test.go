@@ -62,6 +62,11 @@ func TestDemoFindings(t *testing.T) {
 		{"route-key-only", "payments", "POST /settlements"},
 		{"authorizer-gap", "catalog", ""},
 		{"waf-missing", "customers-v1", "live"},
+		{"function-url-open", "", "customers-v1"},
+		{"function-any-gateway", "", "customers-v1"},
+		{"function-runtime-ended", "", "customers-v1"},
+		{"waf-log-off", "", "payments/11111111-2222-4333-8444-555555555555"},
+		{"waf-blocks-nothing", "", "payments/11111111-2222-4333-8444-555555555555"},
 	} {
 		if !has(want[0], want[1], want[2]) {
 			t.Errorf("the demo lacks %s of %s %s", want[0], want[1], want[2])
@@ -118,6 +123,11 @@ func TestPartsHaveOneName(t *testing.T) {
 		finding.PartModels: estate.PartModels, finding.PartResponses: estate.PartGatewayResponses, finding.PartDeployments: estate.PartDeployments,
 		finding.PartLogGroups: estate.PartLogGroups, finding.PartDeliveries: estate.PartDeliveries, finding.PartLogPolicies: estate.PartLogPolicies,
 		finding.PartSubscriptions: estate.PartSubscriptions, finding.PartDataProtection: estate.PartDataProtection,
+		finding.PartClusters: estate.PartClusters, finding.PartCluster: estate.PartCluster, finding.PartAccessEntries: estate.PartAccessEntries,
+		finding.PartPrincipals: estate.PartPrincipals,
+		finding.PartWebACL:     estate.PartWebACL, finding.PartWebACLLogging: estate.PartWebACLLogging,
+		finding.PartFunctionConfiguration: estate.PartFunctionConfiguration, finding.PartFunctionPolicy: estate.PartFunctionPolicy,
+		finding.PartFunctionURLs: estate.PartFunctionURLs,
 	} {
 		if string(of) != string(part) {
 			t.Errorf("the rules say %q where the estate says %q", of, part)

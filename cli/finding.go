@@ -34,8 +34,8 @@ func newFinding(rt findingRuntime, s *Streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "finding",
 		Short: "See what the rules found in the estate, and decide about it",
-		Long: `After each discovery, rules judge the configuration of all APIs. What one finds
-wrong is a finding, which stays the same one while the thing is there. Gatehouse
+		Long: `After each discovery, rules judge the configuration of all APIs and EKS clusters,
+and the IAM roles and users that have to do with them. What one finds wrong is a finding, which stays the same one while the thing is there. Gatehouse
 sets it to fixed when the rule does not find it any more, and to regressed when it
 comes back. People acknowledge it, accept it until a date, or call it a false
 positive, and say why.`,
@@ -78,6 +78,7 @@ and regressed), unless --status says otherwise.`,
 	cmd.Flags().StringSliceVar(&severities, "severity", nil, "only these severities: "+joined(finding.Severities()))
 	cmd.Flags().StringSliceVar(&states, "status", nil, "only findings in these states: all, or "+joined(finding.States()))
 	cmd.Flags().StringVar(&q.Rule, "rule", "", "only this rule, by its id")
+	area := cmd.Flags().String("area", "", "only this area: "+joined(finding.Areas()))
 	cmd.Flags().StringVar(&q.Account, "account", "", "only this account")
 	cmd.Flags().StringVar(&q.Region, "in-region", "", "only this region")
 	cmd.Flags().StringVar(&q.API, "api", "", "only this API, by its id")
@@ -94,6 +95,13 @@ and regressed), unless --status says otherwise.`,
 		}
 		if q.Severities, err = chosen("severity", severities, finding.Severities()); err != nil {
 			return err
+		}
+		if *area != "" {
+			areas, err := chosen("area", []string{*area}, finding.Areas())
+			if err != nil {
+				return err
+			}
+			q.Area = areas[0]
 		}
 		switch {
 		case len(states) == 0:
@@ -195,8 +203,12 @@ func apiText(s finding.Subject) string {
 }
 
 func whereText(s finding.Subject) string {
-	if s.Stage != "" {
+	switch {
+	case s.Stage != "":
 		return "stage " + s.Stage
+	case s.Kind == finding.OfCluster:
+		return "cluster " + s.Name
+	default:
+		return s.Name
 	}
-	return s.Name
 }

@@ -58,7 +58,11 @@ func ruleRows(p *finding.Posture) [][]string {
 		if t, ok := tallies[r.ID]; ok {
 			counts = []string{strconv.Itoa(t.Fail), strconv.Itoa(t.Pass), strconv.Itoa(t.NotSeen), strconv.Itoa(t.NotApplicable)}
 		}
-		row := append([]string{r.ID, string(r.Severity), string(r.Area), orAll(types)}, counts...)
+		of := orAll(types)
+		if r.Of == finding.OfCluster || r.Of == finding.OfPrincipal {
+			of = "-"
+		}
+		row := append([]string{r.ID, string(r.Severity), string(r.Area), of}, counts...)
 		rows = append(rows, append(row, r.Title))
 	}
 	return rows

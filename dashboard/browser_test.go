@@ -374,7 +374,9 @@ func TestBrowserNothingOverflowsOrComplains(t *testing.T) {
 				book, _ := judgedWorld(t, now, called, 8)
 				options.Findings, options.History = book, &kept{changes: changesAt(now)}
 				addresses = append(slices.Clip(addresses), "/posture", "/findings", "/findings?rule=route-open&account="+apitest.Orders, "/findings?api=none",
-					"/findings/"+one(t, book, "route-open").ID, "/findings/"+one(t, book, "execution-log-off").ID, "/estate?view=tree")
+					"/findings/"+one(t, book, "route-open").ID, "/findings/"+one(t, book, "execution-log-off").ID, "/estate?view=tree",
+					"/findings?area=clusters", "/findings?area=roles", "/findings/"+one(t, book, "cluster-admins").ID, "/findings/"+one(t, book, "cluster-version-ended").ID,
+					"/findings/"+one(t, book, "oidc-subject-open").ID, "/findings/"+one(t, book, "principal-reads-every-log").ID)
 			}
 			if name == "empty" {
 				s, err := sqlite.Open(t.Context(), "sqlite:"+t.TempDir()+"/state.db", store.Options{})
@@ -404,6 +406,9 @@ func TestBrowserNothingOverflowsOrComplains(t *testing.T) {
 					}
 					if cut := eval[string](b, cutOff); cut != "" && width > 1000 {
 						t.Errorf("%s at %d px cuts off %s", address, width, cut)
+					}
+					if over := eval[string](b, overlapping); over != "" {
+						t.Errorf("%s at %d px has a term that runs into its text: %s", address, width, over)
 					}
 					for _, theme := range []string{"light", "dark"} {
 						b.run(`document.documentElement.dataset.theme = "` + theme + `"`)
@@ -442,6 +447,9 @@ func (b *browser) shoot(file string) {
 
 // cutOff names a table that is wider than the panel that clips it.
 const cutOff = `[...document.querySelectorAll(".panel table")].filter((t) => t.getBoundingClientRect().right > t.closest(".panel").getBoundingClientRect().right + 1).map((t) => t.closest("section").innerText.slice(0, 40)).join("; ")`
+
+// overlapping names a term of a list of facts that runs over its own place.
+const overlapping = `[...document.querySelectorAll(".facts > div > dt")].filter((d) => d.scrollWidth > d.clientWidth + 1).map((d) => d.innerText).join("; ")`
 
 // lowContrast lists text whose contrast with what is behind it is below WCAG's
 // AA for small text.

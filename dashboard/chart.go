@@ -125,11 +125,22 @@ func (s *server) traffic(ctx context.Context, api, name string) chart {
 			c.Gaps++
 		}
 	}
+	if name == "" && c.young() {
+		return s.traffic(ctx, api, spans[0].Name)
+	}
 	c.Top = niceTop(c.Peak)
 	c.Half = c.Top / 2
 	c.SVG = drawSeries(c.Points, c.Top, until.Add(-sp.Step), fmt.Sprintf(
 		"Calls per second over %s: last %s, highest %s, %d of %d steps not observed", sp.Title, rate(c.Last.Calls), rate(c.Peak), c.Gaps, len(c.Points)))
 	return c
+}
+
+// young reports whether everything that was observed is in the latest steps, which a
+// shorter span would fill: what is an hour of emptiness and a corner of lines tells a
+// newcomer little.
+func (c *chart) young() bool {
+	late := max(0, len(c.Points)-int(spans[0].Whole/c.Span.Step))
+	return c.Observed > 0 && !slices.ContainsFunc(c.Points[:late], func(p point) bool { return p.Observed })
 }
 
 // usualLag is how far the groups that keep up are behind now: the one that is

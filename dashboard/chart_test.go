@@ -137,3 +137,25 @@ func FuzzPretty(f *testing.F) {
 func strip(s string) string {
 	return strings.NewReplacer(" ", "", "\n", "", "\t", "", "\r", "").Replace(s)
 }
+
+// A chart whose calls are all of the last minutes shows those; one with a past, or with
+// nothing at all, shows the usual hour.
+func TestYoungChart(t *testing.T) {
+	t.Parallel()
+	hour := spanOf("")
+	for name, test := range map[string]struct {
+		observed []int
+		young    bool
+	}{
+		"nothing": {nil, false}, "a minute": {[]int{59}, true}, "a quarter": {[]int{45, 50, 59}, true},
+		"a little more": {[]int{44, 59}, false}, "an old minute": {[]int{0}, false},
+	} {
+		c := chart{Span: hour, Points: make([]point, 60), Observed: len(test.observed)}
+		for _, i := range test.observed {
+			c.Points[i].Observed = true
+		}
+		if c.young() != test.young {
+			t.Errorf("%s: young is %t", name, c.young())
+		}
+	}
+}

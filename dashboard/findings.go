@@ -140,8 +140,22 @@ func subjectName(s *finding.Subject) string {
 		return "region " + s.Region
 	case finding.OfAccount:
 		return "account " + s.Account
+	case finding.OfCluster:
+		return "cluster " + s.Name
 	default:
 		return s.Name
+	}
+}
+
+// kindWord is the kind of what a finding is about, for people.
+func kindWord(k finding.Kind) string {
+	switch k {
+	case finding.OfAPI:
+		return "API"
+	case finding.OfPrincipal:
+		return "role or user"
+	default:
+		return strings.ReplaceAll(string(k), "_", " ")
 	}
 }
 

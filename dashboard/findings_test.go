@@ -29,10 +29,12 @@ func judgedWorld(t *testing.T, at time.Time, name string, apis int) (*finding.Bo
 	t.Cleanup(func() { _ = s.Close() })
 	book := finding.NewBook(s, func() time.Time { return at })
 	e := &finding.Estate{
-		Time:   at,
-		Places: []finding.Place{{Account: apitest.Orders, AccountName: "orders", Region: "eu-west-1"}, {Account: apitest.Catalog, AccountName: "catalog", Region: "eu-west-1", APIs: []finding.API{{ID: "h7t8t9p0a1", Name: "catalog", Type: finding.HTTP}}}},
-		Unread: []finding.Unread{{Account: apitest.Payments, AccountName: "payments", Why: "AccessDenied"}},
+		Time:     at,
+		Places:   []finding.Place{{Account: apitest.Orders, AccountName: "orders", Region: "eu-west-1"}, {Account: apitest.Catalog, AccountName: "catalog", Region: "eu-west-1", APIs: []finding.API{{ID: "h7t8t9p0a1", Name: "catalog", Type: finding.HTTP}}}},
+		Accounts: []finding.Account{judgedAccount(apitest.Orders, name), {ID: apitest.Catalog, Name: "catalog", Unseen: []finding.Part{finding.PartPrincipals}}},
+		Unread:   []finding.Unread{{Account: apitest.Payments, AccountName: "payments", Why: "AccessDenied"}},
 	}
+	e.Places[0].Clusters = []finding.Cluster{judgedCluster(apitest.Orders, name)}
 	for i := range apis {
 		e.Places[0].APIs = append(e.Places[0].APIs, finding.API{
 			ID: "a1b2c3d4e5"[:9] + string(rune('a'+i%26)) + strings.Repeat("x", i/26), Name: name, Type: finding.REST, EndpointType: "REGIONAL", Stages: []finding.Stage{{Name: "prod", LoggingLevel: "OFF"}},
@@ -43,6 +45,37 @@ func judgedWorld(t *testing.T, at time.Time, name string, apis int) (*finding.Bo
 		t.Fatal(err)
 	}
 	return book, s
+}
+
+// judgedCluster is an EKS cluster about which most can be said.
+func judgedCluster(account, name string) finding.Cluster {
+	admin := []finding.AccessPolicy{{ARN: "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy", Scope: "cluster"}}
+	entry := func(principal string, tags map[string]string) finding.AccessEntry {
+		return finding.AccessEntry{Principal: principal, Policies: admin, Tags: tags}
+	}
+	return finding.Cluster{
+		Name: name, Version: "1.28", Support: "EXTENDED", AuthenticationMode: "API_AND_CONFIG_MAP", PublicEndpoint: true, Logging: []string{"api"},
+		AccessEntries: []finding.AccessEntry{
+			entry("arn:aws:iam::"+account+":role/aws-reserved/sso.amazonaws.com/eu-west-1/AWSReservedSSO_AdministratorAccess_0123456789abcdef", nil),
+			entry("arn:aws:iam::"+account+":role/break-glass", map[string]string{"purpose": "break-glass"}),
+			entry("arn:aws:iam::999999999999:role/consultants", nil), entry("arn:aws:iam::"+account+":role/left-long-ago", nil),
+		},
+	}
+}
+
+// judgedAccount is an account with a role that everybody may assume, one for pods, and
+// one that may do too much.
+func judgedAccount(account, name string) finding.Account {
+	const issuer = "oidc.eks.eu-west-1.amazonaws.com/id/0123456789ABCDEF0123456789ABCDEF"
+	role := "arn:aws:iam::" + account + ":role/"
+	return finding.Account{ID: account, Name: name, Partition: "aws", Principals: []finding.Principal{
+		{ARN: role + "break-glass", Trust: `{"Version":"2012-10-17","Statement":[{"Sid":"Everybody","Effect":"Allow","Principal":"*","Action":"sts:AssumeRole"}]}`},
+		{ARN: role + "pods/orders-worker", Trust: `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Federated":"arn:aws:iam::` + account + `:oidc-provider/` + issuer + `"},"Action":"sts:AssumeRoleWithWebIdentity"}]}`},
+		{ARN: role + "collector", Trust: `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"999999999999"},"Action":"sts:AssumeRole"}]}`, Wide: []finding.Wide{
+			{Action: finding.WideInvoke, Resource: "arn:aws:execute-api:eu-west-1:" + account + ":*/*/GET/*", By: "inline policy everything of role collector"},
+			{Action: finding.WideSearchLog, Resource: "arn:aws:logs:eu-west-1:" + account + ":log-group:*:log-stream:", By: "managed policy arn:aws:iam::" + account + ":policy/collect (v3)"},
+		}},
+	}}
 }
 
 func openJudged(t *testing.T, role identity.Role, name string, apis int) (*site, *finding.Book) {
@@ -286,5 +319,23 @@ func TestUnjudgedIsNotShownAsClean(t *testing.T) {
 	t.Cleanup(func() { _ = s.Close() })
 	if text := page(finding.NewBook(s, clock), "orders"); !strings.Contains(text, "not judged") {
 		t.Errorf("before the first evaluation: %s", text)
+	}
+}
+
+// What is of no region and of no API is told by account alone.
+func TestFindingsOfClustersAndRoles(t *testing.T) {
+	t.Parallel()
+	s, book := openJudged(t, identity.Viewer, "shop", 1)
+	s.says("/posture", "clusters", "roles", "rules found nothing, and could not look everywhere")
+	s.says("/findings?area=clusters", "cluster shop", "The whole internet reaches", "EKS no longer supports")
+	s.says("/findings?area=roles", "role/pods/orders-worker", "role/collector")
+	row := between(t, s.page("/findings?rule=role-trust-anybody"), "<tr data-key=", "</tr>")
+	if strings.Contains(row, "shop · ") || !strings.Contains(row, "account "+apitest.Orders) {
+		t.Errorf("the row of a role says it is of a region:\n%s", row)
+	}
+	s.says("/findings/"+one(t, book, "cluster-admins").ID, "cluster shop", "arn:aws:iam::999999999999:role/consultants", "aws eks disassociate-access-policy --region eu-west-1 --cluster-name shop")
+	s.says("/findings/"+one(t, book, "oidc-subject-open").ID, "role or user", "role/pods/orders-worker", "--role-name orders-worker")
+	if _, text := s.get("/api/v1/findings.csv?area=roles"); !strings.Contains(text, "principal") || !strings.Contains(text, "role/pods/orders-worker") || strings.Contains(text, "cluster-admins") {
+		t.Errorf("the export of the roles says:\n%s", text)
 	}
 }

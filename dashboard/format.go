@@ -34,6 +34,7 @@ var functions = template.FuncMap{
 	"covers":   covers,
 	"source":   routeSource,
 	"grade":    grade,
+	"kindWord": kindWord,
 	"rules":    finding.Catalogue,
 	"severe":   severe,
 	"stands":   stands,

@@ -32,10 +32,11 @@ type postureData struct {
 	Decided    int // accepted, or called a false positive
 	Areas      []standing
 	Accounts   []standing
-	Cut        int // accounts that are not on the page
-	Rules      []ruleStanding
-	Clean      int // rules that found nothing and saw everything
-	Idle       int // rules that had nothing to look at
+	Cut        int            // accounts that are not on the page
+	Rules      []ruleStanding // that fail somewhere
+	Blind      []ruleStanding // that found nothing and could not look everywhere
+	Clean      int            // rules that found nothing and saw everything
+	Idle       int            // rules that had nothing to look at
 }
 
 type severityCount struct {
@@ -160,8 +161,10 @@ func (d *postureData) rules(p *finding.Posture, path string, severities []findin
 			}
 		}
 		switch {
-		case t.Fail+t.NotSeen > 0:
-			d.Rules = append(d.Rules, ruleStanding{rule, standing{ID: rule.ID, Link: with(path, nil, "rule", rule.ID), Pass: t.Pass, Fail: t.Fail, NotSeen: t.NotSeen}})
+		case t.Fail > 0:
+			d.Rules = append(d.Rules, ruleStandingOf(rule, t, path))
+		case t.NotSeen > 0:
+			d.Blind = append(d.Blind, ruleStandingOf(rule, t, path))
 		case t.Pass > 0:
 			d.Clean++
 		default:
@@ -172,10 +175,15 @@ func (d *postureData) rules(p *finding.Posture, path string, severities []findin
 		d.Areas = append(d.Areas, *a)
 	}
 	slices.SortFunc(d.Areas, worse)
-	slices.SortStableFunc(d.Rules, func(a, b ruleStanding) int {
-		failing := func(r ruleStanding) int { return min(r.Fail, 1) }
-		return cmp.Or(cmp.Compare(failing(b), failing(a)), cmp.Compare(a.Severity.Rank(), b.Severity.Rank()), cmp.Compare(b.Fail, a.Fail), cmp.Compare(b.NotSeen, a.NotSeen))
-	})
+	worst := func(a, b ruleStanding) int {
+		return cmp.Or(cmp.Compare(a.Severity.Rank(), b.Severity.Rank()), cmp.Compare(b.Fail, a.Fail), cmp.Compare(b.NotSeen, a.NotSeen))
+	}
+	slices.SortStableFunc(d.Rules, worst)
+	slices.SortStableFunc(d.Blind, worst)
+}
+
+func ruleStandingOf(r *finding.Rule, t finding.Tally, path string) ruleStanding {
+	return ruleStanding{r, standing{ID: r.ID, Link: with(path, nil, "rule", r.ID), Pass: t.Pass, Fail: t.Fail, NotSeen: t.NotSeen}}
 }
 
 // findingsFailed shows why findings cannot be read.

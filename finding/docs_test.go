@@ -26,7 +26,10 @@ func TestDocumentListsTheCatalogue(t *testing.T) {
 			types = append(types, string(of))
 		}
 		of := strings.Join(types, ", ")
-		if of == "" {
+		switch {
+		case r.Of == OfCluster, r.Of == OfPrincipal:
+			of = "-"
+		case of == "":
 			of = "all"
 		}
 		fmt.Fprintf(&want, "| `%s` | %s | %s | %s |\n", r.ID, r.Severity, of, r.Title)

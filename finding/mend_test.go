@@ -11,7 +11,7 @@ func TestMendQuotesNames(t *testing.T) {
 	evil := "x'; rm -rf ~ #${evil}\"\n"
 	for _, r := range Catalogue() {
 		for _, of := range []APIType{REST, HTTP} {
-			m := r.For(Subject{Account: "1", Region: "r", API: "a", APIType: of, Stage: evil, Name: "GET " + evil, RouteID: evil})
+			m := r.For(Subject{Account: "1", Region: "r", API: "a", APIType: of, Stage: evil, Name: "GET " + evil, RouteID: evil, Kind: r.Of})
 			// With every quoted word taken out, nothing of the name is left.
 			plain := strings.ReplaceAll(m.CLI, `'x'\''; rm -rf ~ #${evil}"`+"\n'", "")
 			plain = strings.ReplaceAll(plain, `'GET x'\''; rm -rf ~ #${evil}"`+"\n'", "")
@@ -21,7 +21,7 @@ func TestMendQuotesNames(t *testing.T) {
 			if strings.Contains(strings.ReplaceAll(m.Terraform, "$${", ""), "${evil}") || strings.Contains(m.Terraform, "evil}\"") {
 				t.Errorf("%s %s: a name can evaluate:\n%s", r.ID, of, m.Terraform)
 			}
-			for _, left := range []string{"{account}", "{region}", "{api}", "{stage}", "{name}", "{route_id}", "{method}", "{path}"} {
+			for _, left := range []string{"{account}", "{region}", "{api}", "{stage}", "{name}", "{route_id}", "{method}", "{path}", "{role}"} {
 				if strings.Contains(m.CLI+m.Terraform, left) {
 					t.Errorf("%s %s: %s is left in:\n%s\n%s", r.ID, of, left, m.CLI, m.Terraform)
 				}

@@ -41,6 +41,17 @@ const (
 	PartLogPolicies    Part = "log_policies"
 	PartSubscriptions  Part = "subscriptions"
 	PartDataProtection Part = "data_protection"
+
+	PartWebACL                Part = "web_acl"
+	PartWebACLLogging         Part = "web_acl_logging"
+	PartFunctionConfiguration Part = "function_configuration"
+	PartFunctionPolicy        Part = "function_policy"
+	PartFunctionURLs          Part = "function_urls"
+
+	PartClusters      Part = "clusters"
+	PartCluster       Part = "cluster"
+	PartAccessEntries Part = "access_entries"
+	PartPrincipals    Part = "principals"
 )
 
 // Estate is what the rules look at.
@@ -48,6 +59,8 @@ type Estate struct {
 	// Time is when the estate was read. It is the rules' clock.
 	Time   time.Time
 	Places []Place
+	// Accounts are what the accounts have beside their regions: IAM's roles and users.
+	Accounts []Account
 	// Unread are accounts, or regions of them, of which nothing could be read.
 	Unread []Unread
 }
@@ -74,6 +87,9 @@ type Place struct {
 	UsagePlans   []UsagePlan
 	Certificates []Certificate
 	LogPolicies  []LogPolicy
+	WebACLs      []WebACL
+	Functions    []Function
+	Clusters     []Cluster
 	Unseen       []Part
 }
 
@@ -95,6 +111,8 @@ type Throttle struct {
 // API is an API of any type.
 type API struct {
 	ID, Name           string
+	Description        string
+	Version            string
 	Type               APIType
 	EndpointType       string // EDGE, REGIONAL, PRIVATE
 	DefaultDisabled    bool   // the execute-api endpoint is off
@@ -109,7 +127,11 @@ type API struct {
 	Responses          []GatewayResponse
 	Deployments        []Deployment // the newest first
 	Secrets            []Secret
-	Unseen             []Part
+	// Calls are when its routes were called last; CallsWhole is false where calls may
+	// be missing. Observe sets both.
+	Calls      []Call
+	CallsWhole bool
+	Unseen     []Part
 }
 
 func (a *API) private() bool { return a.EndpointType == "PRIVATE" }
@@ -130,9 +152,13 @@ type Stage struct {
 	WebACL            string
 	ClientCertificate string
 	CanaryPercent     float64 // 0: no canary
+	Documentation     string  // the version that is published; empty: none
 	AutoDeploy        bool
 	DeploymentID      string
 	Updated           time.Time
+	// WatchedSince is since when every call of the stage was logged and read, without a
+	// gap; zero: not all are, or it is not known. Observe sets it.
+	WatchedSince time.Time
 }
 
 // settings are those of all methods or routes; nil: none were made.
@@ -175,6 +201,7 @@ type Route struct {
 	ValidatesBody     bool
 	ValidatesParams   bool
 	CORSHeaders       map[string]string // lower case, as mapped
+	CORSTemplates     []CORSTemplate
 	Backend           *Backend
 }
 

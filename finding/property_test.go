@@ -33,12 +33,34 @@ func mixture(t *rapid.T) *Estate {
 		for j := range w.place.APIs {
 			w.place.APIs[j].ID += string(rune('a' + i))
 		}
+		for j := range w.place.WebACLs {
+			w.place.WebACLs[j].ARN += string(rune('a' + i))
+		}
+		for j := range w.place.Functions {
+			w.place.Functions[j].ARN += string(rune('a' + i))
+		}
+		for j := range w.place.Clusters {
+			w.place.Clusters[j].Name += string(rune('a' + i))
+		}
+		account := w.estate.Accounts[0]
+		account.ID = w.place.Account
+		for j := range account.Principals { // an ARN is there once
+			account.Principals[j].ARN += string(rune('a' + i))
+		}
+		if at := slices.IndexFunc(e.Accounts, func(a Account) bool { return a.ID == account.ID }); at < 0 {
+			e.Accounts = append(e.Accounts, account)
+		} else {
+			e.Accounts[at].Principals = append(e.Accounts[at].Principals, account.Principals...)
+		}
 		at := slices.IndexFunc(e.Places, func(p Place) bool { return p.Account == w.place.Account && p.Region == w.place.Region })
 		if at < 0 {
 			e.Places = append(e.Places, *w.place)
 			continue
 		}
 		e.Places[at].APIs = append(e.Places[at].APIs, w.place.APIs...)
+		e.Places[at].Clusters = append(e.Places[at].Clusters, w.place.Clusters...)
+		e.Places[at].WebACLs = append(e.Places[at].WebACLs, w.place.WebACLs...)
+		e.Places[at].Functions = append(e.Places[at].Functions, w.place.Functions...)
 	}
 	return e
 }
@@ -54,10 +76,15 @@ func TestOrderDoesNotMatter(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		e := mixture(t)
 		r := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 1))
-		other := &Estate{Time: e.Time, Places: shuffle(r, e.Places)}
+		other := &Estate{Time: e.Time, Places: shuffle(r, e.Places), Accounts: shuffle(r, e.Accounts)}
+		for i := range other.Accounts {
+			other.Accounts[i].Principals = shuffle(r, other.Accounts[i].Principals)
+		}
 		for i := range other.Places {
 			p := &other.Places[i]
 			p.APIs, p.Domains, p.LogGroups, p.UsagePlans = shuffle(r, p.APIs), shuffle(r, p.Domains), shuffle(r, p.LogGroups), shuffle(r, p.UsagePlans)
+			p.Clusters = shuffle(r, p.Clusters)
+			p.WebACLs, p.Functions = shuffle(r, p.WebACLs), shuffle(r, p.Functions)
 			for j := range p.APIs {
 				a := &p.APIs[j]
 				a.Stages, a.Routes, a.Authorizers, a.Deployments = shuffle(r, a.Stages), shuffle(r, a.Routes), shuffle(r, a.Authorizers), shuffle(r, a.Deployments)
@@ -75,6 +102,8 @@ func TestUnknownNeverPasses(t *testing.T) {
 	parts := []Part{
 		PartREST, PartV2, PartAccount, PartUsagePlans, PartDomains, PartMappings, PartCertificates, PartStages, PartRoutes, PartIntegrations,
 		PartAuthorizers, PartValidators, PartModels, PartResponses, PartDeployments, PartLogGroups, PartDeliveries, PartLogPolicies, PartSubscriptions, PartDataProtection,
+		PartClusters, PartCluster, PartAccessEntries, PartPrincipals,
+		PartWebACL, PartWebACLLogging, PartFunctionConfiguration, PartFunctionPolicy, PartFunctionURLs,
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		c := rapid.SampledFrom(ruleCases).Draw(t, "case")
@@ -109,6 +138,20 @@ func (w *world) forget(p Part) {
 		w.place.LogGroups = nil
 	case PartLogPolicies:
 		w.place.LogPolicies = nil
+	case PartClusters:
+		w.place.Clusters = nil
+	case PartCluster:
+		for i := range w.place.Clusters {
+			w.place.Clusters[i] = Cluster{Name: w.place.Clusters[i].Name, Unseen: w.place.Clusters[i].Unseen}
+		}
+	case PartAccessEntries:
+		for i := range w.place.Clusters {
+			w.place.Clusters[i].AccessEntries = nil
+		}
+	case PartPrincipals:
+		w.estate.Accounts[0].Principals = nil
+	case PartWebACL, PartWebACLLogging, PartFunctionConfiguration, PartFunctionPolicy, PartFunctionURLs:
+		w.forgetBackend(p)
 	case PartREST, PartV2, PartMappings, PartDataProtection:
 	case PartSubscriptions:
 		for i := range w.place.LogGroups {
@@ -141,7 +184,7 @@ func forgetOf(a *API, p Part) {
 		a.Deployments = nil
 	case PartIntegrations:
 		for i := range a.Routes {
-			a.Routes[i].Backend, a.Routes[i].CORSHeaders = nil, nil
+			a.Routes[i].Backend, a.Routes[i].CORSHeaders, a.Routes[i].CORSTemplates = nil, nil, nil
 		}
 	case PartValidators:
 		for i := range a.Routes {

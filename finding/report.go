@@ -78,6 +78,9 @@ func Evaluate(e *Estate) *Report {
 	for i := range e.Places {
 		r.places[[2]string{e.Places[i].Account, e.Places[i].Region}] = true
 	}
+	for i := range e.Accounts {
+		r.places[[2]string{e.Accounts[i].ID, ""}] = true
+	}
 	accounts := map[string]*AccountTally{}
 	Judge(e, func(rule *Rule, s Subject, o Outcome) {
 		t := &r.Tallies[at[rule]]

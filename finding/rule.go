@@ -39,7 +39,14 @@ const (
 	Limits   Area = "limits"
 	Data     Area = "data"
 	Hygiene  Area = "hygiene"
+	Clusters Area = "clusters"
+	Roles    Area = "roles"
 )
+
+// Areas are all areas, in the order of the catalogue.
+func Areas() []Area {
+	return []Area{Logging, Auth, Exposure, Limits, Data, Hygiene, Clusters, Roles}
+}
 
 // Kind is what a finding is about.
 type Kind string
@@ -53,6 +60,12 @@ const (
 	OfDomain    Kind = "domain"
 	OfLogGroup  Kind = "log_group"
 	OfUsagePlan Kind = "usage_plan"
+	OfWebACL    Kind = "web_acl"
+	// OfFunction is a Lambda function that an API calls.
+	OfFunction Kind = "function"
+	OfCluster  Kind = "cluster"
+	// OfPrincipal is an IAM role or user, which is of no region.
+	OfPrincipal Kind = "principal"
 	// OfAccount is never what a rule is about: it stands where an account could not
 	// be read.
 	OfAccount Kind = "account"
@@ -124,6 +137,7 @@ func (r *Rule) For(s Subject) Mend {
 		{"{api}", s.API},
 		{"{stage}", s.Stage},
 		{"{name}", s.Name},
+		{"{role}", s.Name[strings.LastIndexByte(s.Name, '/')+1:]},
 		{"{route_id}", s.RouteID},
 		{"{method}", method},
 		{"{path}", path},

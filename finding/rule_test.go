@@ -36,7 +36,10 @@ func cached(w *world, set Settings) {
 	w.stage.Cache, w.stage.Settings = true, []Settings{set}
 }
 
-var ruleCases = []ruleCase{
+// ruleCases are the cases of all rules.
+var ruleCases = slices.Concat(apiRuleCases, webACLRuleCases, functionRuleCases, corsRuleCases, trafficRuleCases, clusterRuleCases, roleRuleCases)
+
+var apiRuleCases = []ruleCase{
 	{"execution-log-off", REST, "info", nothing, Pass},
 	{"execution-log-off", REST, "off", func(w *world) { w.stage.LoggingLevel = "OFF" }, Fail},
 	{"execution-log-off", WebSocket, "off", func(w *world) { w.stage.LoggingLevel = "OFF" }, Fail},

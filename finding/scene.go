@@ -10,14 +10,19 @@ import (
 // scene is what a rule looks at: a subject and all that is around it. What a subject
 // has not is nil.
 type scene struct {
-	now    time.Time
-	place  *Place
-	api    *API
-	stage  *Stage
-	route  *Route
-	domain *Domain
-	group  *LogGroup
-	plan   *UsagePlan
+	now       time.Time
+	census    *census
+	place     *Place // of a principal: one without a region, for its account
+	api       *API
+	stage     *Stage
+	route     *Route
+	domain    *Domain
+	group     *LogGroup
+	plan      *UsagePlan
+	webACL    *WebACL
+	function  *Function
+	cluster   *Cluster
+	principal *Principal
 }
 
 func (s *scene) subject(kind Kind) Subject {
@@ -36,6 +41,14 @@ func (s *scene) subject(kind Kind) Subject {
 		out.Name = s.group.Name
 	case s.plan != nil:
 		out.Name = s.plan.ID
+	case s.webACL != nil:
+		out.Name = s.webACL.title()
+	case s.function != nil:
+		out.Name = s.function.title(s.place)
+	case s.cluster != nil:
+		out.Name = s.cluster.Name
+	case s.principal != nil:
+		out.Name = s.principal.title()
 	}
 	return out
 }
@@ -43,13 +56,16 @@ func (s *scene) subject(kind Kind) Subject {
 // missing returns the first of parts that was not read, or "".
 func (s *scene) missing(parts []Part) Part {
 	for _, p := range parts {
-		if slices.Contains(s.place.Unseen, p) || s.api != nil && slices.Contains(s.api.Unseen, p) ||
-			s.domain != nil && slices.Contains(s.domain.Unseen, p) || s.group != nil && slices.Contains(s.group.Unseen, p) {
+		if unreadPart(s.place.Unseen, p) || s.api != nil && unreadPart(s.api.Unseen, p) || s.domain != nil && unreadPart(s.domain.Unseen, p) ||
+			s.group != nil && unreadPart(s.group.Unseen, p) || s.cluster != nil && unreadPart(s.cluster.Unseen, p) ||
+			s.webACL != nil && unreadPart(s.webACL.Unseen, p) || s.function != nil && unreadPart(s.function.Unseen, p) {
 			return p
 		}
 	}
 	return ""
 }
+
+func unreadPart(unseen []Part, p Part) bool { return slices.Contains(unseen, p) }
 
 // judge gives a rule's outcome, within bounds.
 func (r *Rule) judge(s *scene) Outcome {
@@ -69,6 +85,9 @@ func (r *Rule) judge(s *scene) Outcome {
 var listing = map[Kind][]Part{
 	OfStage: {PartStages}, OfRoute: {PartRoutes},
 	OfDomain: {PartDomains}, OfLogGroup: {PartLogGroups}, OfUsagePlan: {PartUsagePlans},
+	OfWebACL:   {PartREST, PartStages},
+	OfFunction: {PartREST, PartV2, PartRoutes, PartIntegrations, PartAuthorizers},
+	OfCluster:  {PartClusters}, OfPrincipal: {PartPrincipals},
 }
 
 // Judge tells the outcome of every rule for every subject, in the order of the
@@ -83,14 +102,38 @@ func Judge(e *Estate, tell func(r *Rule, s Subject, o Outcome)) {
 			s.Kind = OfRegion
 		}
 		for _, r := range rules {
-			tell(r, s, unseen(clip(u.Why)))
+			if u.Region == "" || r.Of != OfPrincipal {
+				tell(r, s, unseen(clip(u.Why)))
+			}
 		}
 	}
+	known := newCensus(e)
 	for i := range e.Places {
-		s := scene{now: e.Time, place: &e.Places[i]}
+		s := scene{now: e.Time, census: known, place: &e.Places[i]}
 		for _, r := range rules {
 			s.judgePlace(r, tell)
 		}
+	}
+	for i := range e.Accounts {
+		a := &e.Accounts[i]
+		s := scene{now: e.Time, census: known, place: &Place{Account: a.ID, AccountName: a.Name, Partition: a.Partition, Unseen: a.Unseen}}
+		for _, r := range rules {
+			if r.Of == OfPrincipal {
+				s.judgePrincipals(r, a, tell)
+			}
+		}
+	}
+}
+
+// judgePrincipals judges the roles and users of an account.
+func (s *scene) judgePrincipals(r *Rule, a *Account, tell func(*Rule, Subject, Outcome)) {
+	if p := s.missing(listing[r.Of]); p != "" {
+		tell(r, s.subject(OfAccount), unseen("the account's roles and users were not read; estate_principals has them read"))
+	}
+	for i := range a.Principals {
+		t := *s
+		t.principal = &a.Principals[i]
+		tell(r, t.subject(r.Of), r.judge(&t))
 	}
 }
 
@@ -125,6 +168,27 @@ func (s *scene) judgePlace(r *Rule, tell func(*Rule, Subject, Outcome)) {
 			t.plan = &s.place.UsagePlans[i]
 			one(&t)
 		}
+	case OfWebACL:
+		s.unlisted(r, tell)
+		for i := range s.place.WebACLs {
+			t := *s
+			t.webACL = &s.place.WebACLs[i]
+			one(&t)
+		}
+	case OfFunction:
+		s.unlisted(r, tell)
+		for i := range s.place.Functions {
+			t := *s
+			t.function = &s.place.Functions[i]
+			one(&t)
+		}
+	case OfCluster:
+		notListed(OfRegion, listing[r.Of]...)
+		for i := range s.place.Clusters {
+			t := *s
+			t.cluster = &s.place.Clusters[i]
+			one(&t)
+		}
 	case OfAPI, OfStage, OfRoute:
 		if r.Applies(REST) {
 			notListed(OfRegion, PartREST)
@@ -137,7 +201,26 @@ func (s *scene) judgePlace(r *Rule, tell func(*Rule, Subject, Outcome)) {
 			t.api = &s.place.APIs[i]
 			t.judgeAPI(r, one, tell)
 		}
-	case OfAccount:
+	case OfAccount, OfPrincipal:
+	}
+}
+
+// unlisted tells that not all subjects of a rule are known, where they are found in
+// APIs: of the whole region, since a finding about one of them names no API.
+func (s *scene) unlisted(r *Rule, tell func(*Rule, Subject, Outcome)) {
+	p, where := s.missing(listing[r.Of]), ""
+	for i := range s.place.APIs {
+		if p != "" {
+			break
+		}
+		t := *s
+		t.api = &s.place.APIs[i]
+		if r.Applies(t.api.Type) {
+			p, where = t.missing(listing[r.Of]), " of API "+t.api.ID
+		}
+	}
+	if p != "" {
+		tell(r, s.subject(OfRegion), unseen(string(p)+where+" could not be read"))
 	}
 }
 

@@ -20,7 +20,7 @@ func newWorld(t APIType) *world {
 	w := &world{estate: &Estate{Time: testTime, Places: []Place{{
 		Account: "111122223333", AccountName: "shop", Region: "eu-west-1", Partition: "aws", LogRole: "arn:aws:iam::111122223333:role/logs",
 		Throttle: &Throttle{10_000, 5_000},
-	}}}}
+	}}, Accounts: []Account{{ID: "111122223333", Name: "shop", Partition: "aws"}}}}
 	w.place = &w.estate.Places[0]
 	if t == "" {
 		return w
@@ -63,6 +63,18 @@ func (w *world) unsee(p Part) {
 	}
 	for i := range w.place.LogGroups {
 		w.place.LogGroups[i].Unseen = append(w.place.LogGroups[i].Unseen, p)
+	}
+	for i := range w.place.Clusters {
+		w.place.Clusters[i].Unseen = append(w.place.Clusters[i].Unseen, p)
+	}
+	for i := range w.estate.Accounts {
+		w.estate.Accounts[i].Unseen = append(w.estate.Accounts[i].Unseen, p)
+	}
+	for i := range w.place.WebACLs {
+		w.place.WebACLs[i].Unseen = append(w.place.WebACLs[i].Unseen, p)
+	}
+	for i := range w.place.Functions {
+		w.place.Functions[i].Unseen = append(w.place.Functions[i].Unseen, p)
 	}
 	for i := range w.place.Domains {
 		w.place.Domains[i].Unseen = append(w.place.Domains[i].Unseen, p)
