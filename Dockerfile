@@ -2,6 +2,12 @@
 # shell, no package manager, no root.
 #
 #   docker build --build-arg VERSION=v1.0.0 -t registry.example.com/gatehouse:1.0.0 .
+#
+# Where no registry is reached, a folder stands in place of the stage that compiles. It
+# holds etc/ssl/certs/ca-certificates.crt, out/gatehouse (OUT=… scripts/release build) and
+# the empty folders out/state and out/tmp:
+#
+#   buildah bud --isolation chroot --build-context build=FOLDER -t gatehouse:1.0.0 .
 ARG GO_VERSION=1.26
 
 FROM --platform=$BUILDPLATFORM golang:${GO_VERSION}-bookworm AS build

@@ -3,7 +3,8 @@
 // Results go to standard output and nothing else does; notes, progress and
 // errors go to standard error. An error says where, why and how to mend it:
 // lower case, no full stop, a hint on a line of its own. The exit status is 0
-// for ok, 1 for failed and 2 for a mistake in the command's own words.
+// for ok, 1 for failed and 2 for a mistake in the command's own words; a command that
+// tells more by it says so in its help.
 package cli
 
 import (
@@ -34,6 +35,15 @@ func (e *UsageError) Unwrap() error { return e.Err }
 func usagef(format string, args ...any) error {
 	return &UsageError{Err: fmt.Errorf(format, args...)}
 }
+
+// statusError is an error of a command whose exit status tells more than that it failed.
+type statusError struct {
+	err    error
+	status int
+}
+
+func (e *statusError) Error() string { return e.err.Error() }
+func (e *statusError) Unwrap() error { return e.err }
 
 // hinted is an error with a line that says how to mend it.
 type hinted struct {
@@ -75,6 +85,9 @@ func Run(ctx context.Context, rt Runtime, s Streams, args []string) int {
 	fmt.Fprintf(s.Err, "gatehouse: %v\n", err)
 	if hint := hintOf(err); hint != "" {
 		fmt.Fprintf(s.Err, "  hint: %s\n", hint)
+	}
+	if e, ok := errors.AsType[*statusError](err); ok {
+		return e.status
 	}
 	if _, ok := errors.AsType[*UsageError](err); ok {
 		return 2

@@ -1,12 +1,7 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
-	"maps"
-	"os"
-	"path/filepath"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -104,65 +99,25 @@ func oneStack(cmd *cobra.Command, args []string) error {
 }
 
 func newDeployWrite(s *Streams, language deploy.Language, short string) *cobra.Command {
-	var (
-		assignments   []string
-		file, out     string
-		replace       bool
-		allParameters = deploy.Values{}
-	)
+	var flags deployFlags
 	cmd := &cobra.Command{
 		Use:   string(language) + " STACK --out DIR",
 		Short: short,
 		Long: short + `, with a README. Parameters come from --param, or from a
 YAML file of them; where both name one, --param counts. Files that are there
-with other text are left as they are, unless --force is given.`,
+with other text are left as they are, unless --force is given. With --out - the
+stack is written to standard output as one text, without its README.`,
 		Example: "  gatehouse deploy " + string(language) + " api-client --out client --param account=444455556666 --param api-account=222233334444 \\\n" +
 			"    --param api-region=eu-west-1 --param api=a1b2c3d4e5 --param stages=prod --param methods=GET --param paths=/orders/{id}",
 		Args: oneStack,
 	}
-	f := cmd.Flags()
-	f.StringArrayVar(&assignments, "param", nil, "a parameter as `NAME=VALUE`; may be repeated, and a list may be written with commas")
-	f.StringVar(&file, "params", "", "YAML `file` of parameters")
-	f.StringVar(&out, "out", "", "`folder` to write")
-	f.BoolVar(&replace, "force", false, "replace files that are there with other text")
+	flags.add(cmd, ", and a list may be written with commas")
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
 		stack, err := deploy.Find(args[0])
 		if err != nil {
 			return &UsageError{Err: err}
 		}
-		if out == "" {
-			return withHint(usagef("--out is missing"), "name the folder to write, such as --out "+stack.Name)
-		}
-		if file != "" {
-			text, err := os.ReadFile(filepath.Clean(file))
-			if err != nil {
-				return fmt.Errorf("reading parameters: %w", err)
-			}
-			if allParameters, err = deploy.ReadValues(text); err != nil {
-				return &UsageError{Err: fmt.Errorf("%s: %w", file, err)}
-			}
-		}
-		given := deploy.Values{}
-		if err := given.Assign(assignments...); err != nil {
-			return &UsageError{Err: err}
-		}
-		maps.Copy(allParameters, given)
-		written, err := stack.Render(language, allParameters)
-		if err != nil {
-			if _, ok := errors.AsType[*deploy.Error](err); ok {
-				return &UsageError{Err: err}
-			}
-			return err
-		}
-		if err := written.Write(out, replace); err != nil {
-			return withHint(err, "choose another folder with --out, or replace what is there with --force")
-		}
-		var names []string
-		for _, f := range written.Files {
-			names = append(names, filepath.Join(out, f.Name))
-		}
-		fmt.Fprintf(s.Err, "wrote %s\nread %s next\n", strings.Join(names, ", "), filepath.Join(out, "README.md"))
-		return nil
+		return flags.write(s, stack, language)
 	}
 	return cmd
 }

@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 
 	"github.com/gatehouse-project/gatehouse/iam"
@@ -46,7 +47,7 @@ var apiClient = &Stack{
 		account, apiAccount, apiRegion, apiID, apiStages, apiMethods, apiPaths,
 		flag("invalidate-cache", "also allow refreshing the API's cache", false),
 		{Name: "roles", Summary: "names of roles of this account that get the policy", Example: "storefront", List: true, check: checkRole},
-		{Name: "policy-name", Summary: "name of the policy", Example: "InvokeApi", Default: "GatehouseInvokeApi", check: checkRole},
+		{Name: "policy-name", Summary: "name of the policy", Example: "InvokeApi", Default: "GatehouseInvokeApi", check: checkPolicy},
 		partition,
 	},
 	build: func(in *input) (*model, error) {
@@ -55,27 +56,52 @@ var apiClient = &Stack{
 			return nil, err
 		}
 		m := &model{account: in.text("account")}
-		attrs := []attr{
-			{tf: "name", cfn: "ManagedPolicyName", value: in.text("policy-name")},
-			{tf: "description", cfn: "Description", value: "Calls one API"},
-			{tf: "policy", cfn: "PolicyDocument", value: document{d, map[string]string{"InvokeAPI": wide(in)}}},
+		return m, m.clientPolicies(in, document{Document: d, remarks: map[string]string{"InvokeAPI": wide(in)}})
+	},
+}
+
+// clientPolicies adds a managed policy, or several where one would be too long, and
+// gives them to the roles.
+func (m *model) clientPolicies(in *input, d document) error {
+	parts, err := d.split(maxManagedPolicy)
+	if err != nil {
+		return err
+	}
+	if len(parts) > maxAttached {
+		return in.tooLong("the policy has %d characters, which is more than the %d managed policies that IAM lets a role have", d.size(), maxAttached)
+	}
+	var roles list
+	for _, r := range in.list("roles") {
+		roles = append(roles, r)
+	}
+	for i, part := range parts {
+		label, name, output := "invoke", in.text("policy-name"), "policy_arn"
+		if len(parts) > 1 {
+			name += "-" + strconv.Itoa(i+1)
 		}
-		var roles list
-		for _, r := range in.list("roles") {
-			roles = append(roles, r)
+		if i > 0 {
+			label, output = "more_"+strconv.Itoa(i), numbered(output, i)
+		}
+		if len(name) > maxPolicyName {
+			return in.fail("policy-name", "shorten it", "with the number of the policy behind it it has %d characters, and IAM takes %d", len(name), maxPolicyName)
+		}
+		attrs := []attr{
+			{tf: "name", cfn: "ManagedPolicyName", value: name},
+			{tf: "description", cfn: "Description", value: "Calls one API"},
+			{tf: "policy", cfn: "PolicyDocument", value: part},
 		}
 		if len(roles) > 0 {
 			attrs = append(attrs, attr{cfn: "Roles", value: roles})
 		}
-		p := m.add(&resource{label: "invoke", comment: "What its roles may call.", tf: "aws_iam_policy", cfn: "AWS::IAM::ManagedPolicy", attrs: attrs})
-		for i, r := range in.list("roles") {
-			m.add(&resource{label: numbered("invoke", i), tf: "aws_iam_role_policy_attachment", attrs: []attr{
+		p := m.add(&resource{label: label, comment: "What its roles may call.", tf: "aws_iam_policy", cfn: "AWS::IAM::ManagedPolicy", attrs: attrs})
+		for j, r := range in.list("roles") {
+			m.add(&resource{label: numbered(label, j), tf: "aws_iam_role_policy_attachment", attrs: []attr{
 				{tf: "role", value: r}, {tf: "policy_arn", value: ref{p, "arn", ""}},
 			}})
 		}
-		m.output("policy_arn", "ARN of the policy.", ref{p, "arn", ""})
-		return m, nil
-	},
+		m.output(output, "ARN of the policy.", ref{p, "arn", ""})
+	}
+	return nil
 }
 
 // scope is the part of an API that the parameters name.
@@ -126,14 +152,14 @@ func buildInvoker(in *input) (*model, error) {
 	}
 	m := &model{account: in.text("api-account")}
 	role := m.role("invoker", "The role that callers assume.", in.text("role-name"), "Callers of an API assume it", trust)
-	m.policy(role, "invoker_invoke", "What the role may call.", "InvokeApi", document{d, map[string]string{"InvokeAPI": wide(in)}})
+	m.policy(role, "invoker_invoke", "What the role may call.", "InvokeApi", document{Document: d, remarks: map[string]string{"InvokeAPI": wide(in)}})
 	if in.flag("manage-connections") {
 		d, err := iam.GenerateInvoke(iam.InvokePolicy{Scope: invoke.Scope, ManageConnections: true})
 		if err != nil {
 			return nil, err
 		}
 		m.policy(role, "invoker_connections", "Posting to those who are connected.", "ManageConnections",
-			document{d, map[string]string{"InvokeAPI": "Connections come and go, so their ids and the method stand as *."}})
+			document{Document: d, remarks: map[string]string{"InvokeAPI": "Connections come and go, so their ids and the method stand as *."}})
 	}
 	m.output("role_arn", "ARN of the role: gatehouse invoke --role-arn.", ref{role, "arn", "Arn"})
 	return m, nil

@@ -49,20 +49,18 @@ func number(least, most int) func(string) error {
 
 var (
 	checkFlag      = oneOf("true", "false")
-	checkAccount   = pattern("an account: 12 digits", `[0-9]{12}`)
 	checkRegion    = pattern("a region", `[a-z]{2,3}(-[a-z]{1,12}){1,2}-[0-9]{1,2}`)
 	checkPartition = oneOf("aws", "aws-cn", "aws-us-gov")
+	checkPolicy    = pattern("the name of a policy: 1 to 128 letters, digits or +=,.@_-", `[\w+=,.@-]{1,128}`)
 	checkRole      = pattern("the name of a role: 1 to 64 letters, digits or +=,.@_-", `[\w+=,.@-]{1,64}`)
 	checkExternal  = pattern("an external id: 2 to 1,224 letters, digits or +=,.@:/-", `[\w+=,.@:/-]{2,}`)
 	checkDNSLabel  = pattern("a name of Kubernetes: lower-case letters, digits and -", `[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?`)
 	checkName      = pattern("a name: letters, digits, - and _, 64 at most", `[A-Za-z0-9][A-Za-z0-9_-]{0,63}`)
-	checkGroup     = pattern("the name of a log group", `[.\-_/#A-Za-z0-9]{1,512}`)
 	checkAPI       = pattern("the id of an API", `[a-z0-9]{8,16}`)
-	checkStage     = pattern("a stage", `[A-Za-z0-9_-]{1,128}|\$default`)
+	checkStage     = pattern("a stage", stageName+`|\$default`)
 	checkAPIStage  = pattern("an API's id and a stage", `[a-z0-9]{8,16}/[A-Za-z0-9_-]{1,128}`)
 	checkMethod    = oneOf("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 	checkPath      = pattern("a path", `/([\w.~:+-]+|\{[\w.-]+\+?\})?(/([\w.~:+-]+|\{[\w.-]+\+?\}))*`)
-	checkBucket    = pattern("the name of a bucket", `[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]`)
 	checkObject    = pattern("the key of an object", `[\w!.*'()/-]{1,512}`)
 	checkKMS       = pattern("the ARN of a KMS key", `arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]{1,64}`)
 	checkFunction  = pattern("the ARN of a function", `arn:aws[a-z-]*:lambda:[a-z0-9-]+:[0-9]{12}:function:[A-Za-z0-9_-]{1,64}(:[A-Za-z0-9_$-]{1,128})?`)
@@ -77,6 +75,37 @@ var (
 	checkEnv       = pattern("NAME=VALUE of Gatehouse's environment, without blanks, quotation marks and braces",
 		`(GATEHOUSE|AKTO|CLOUDWATCH|LOG|cequence)_[A-Za-z0-9_]{1,100}=[\w!#%&()*+./:;<>=?@^|~-]*`)
 )
+
+// checkAccount takes an account, but for the number that no account has.
+func checkAccount(text string) error {
+	if text == anyAccount {
+		return fmt.Errorf("%q is not an account: it stands for none", text)
+	}
+	return pattern("an account: 12 digits", `[0-9]{12}`)(text)
+}
+
+// checkBucket takes what S3 lets a bucket be called.
+func checkBucket(text string) error {
+	bucket := pattern("the name of a bucket", `[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]`)
+	address := pattern("", `[0-9]{1,3}(\.[0-9]{1,3}){3}`)
+	if strings.Contains(text, "..") || address(text) == nil || strings.HasPrefix(text, "xn--") || strings.HasPrefix(text, "sthree-") ||
+		strings.HasSuffix(text, "-s3alias") || strings.HasSuffix(text, "--ol-s3") {
+		return fmt.Errorf("%q is a name that S3 lets no bucket have", clip(text))
+	}
+	return bucket(text)
+}
+
+// checkGroup takes the name of a log group. CloudWatch Logs keeps those that begin with
+// aws/ to itself.
+func checkGroup(text string) error {
+	if strings.HasPrefix(text, "aws/") {
+		return fmt.Errorf("%q begins with aws/, which CloudWatch Logs takes for no log group: write /aws/…", clip(text))
+	}
+	return pattern("the name of a log group", `[.\-_/#A-Za-z0-9]{1,512}`)(text)
+}
+
+// stageName is what a stage may be called, with a letter or digit somewhere.
+const stageName = `[A-Za-z0-9_-]{0,127}[A-Za-z0-9][A-Za-z0-9_-]{0,127}`
 
 // retentions are the days that CloudWatch Logs knows.
 var checkRetention = oneOf("1", "3", "5", "7", "14", "30", "60", "90", "120", "150", "180", "365", "400", "545", "731",
@@ -113,17 +142,22 @@ func checkOrigin(text string) error {
 // checkSink takes the address of a sink. One that holds a password is refused: it
 // would stand in the state of Terraform, the template and the function's settings.
 func checkSink(text string) error {
-	if err := pattern("the address of a sink", `[a-z0-9+]{2,16}:[\w!%&()*+,./:;=?@~-]+`)(text); err != nil {
+	if err := pattern("the address of a sink", `stdout:|[a-z0-9+]{2,16}:[\w!%&()*+,./:;=?@~-]+`)(text); err != nil {
 		return err
 	}
-	u, err := url.Parse(text)
+	scheme, _, _ := strings.Cut(text, ":")
+	if schemes := []string{"kafka", "https", "http", "otlp", "otlps", "file", "stdout"}; !slices.Contains(schemes, scheme) {
+		return fmt.Errorf("there is no %s sink: it is one of %s", clip(scheme), strings.Join(schemes, ", "))
+	}
+	if holdsSecret("", text) {
+		return errors.New("an address with a password would be readable in the stack") // the text is not told
+	}
+	_, query, _ := strings.Cut(text, "?")
+	keys, err := url.ParseQuery(query)
 	if err != nil {
-		return errors.New("this is no address") // the text may hold a secret
+		return errors.New("what stands behind ? is no list of NAME=VALUE")
 	}
-	if _, has := u.User.Password(); has {
-		return errors.New("an address with a password would be readable in the stack")
-	}
-	for key := range u.Query() {
+	for key := range keys {
 		if secretName.MatchString(key) {
 			return fmt.Errorf("%s would be readable in the stack", key)
 		}
@@ -144,13 +178,8 @@ func checkEnvironment(text string) error {
 		}
 		return err
 	}
-	if secretName.MatchString(name) && !strings.HasSuffix(strings.ToLower(name), "_file") {
-		return fmt.Errorf("%s would be readable in the stack", clip(name))
-	}
-	if u, err := url.Parse(value); err == nil {
-		if _, has := u.User.Password(); has {
-			return fmt.Errorf("%s has a password, which would be readable in the stack", clip(name))
-		}
+	if holdsSecret(name, value) {
+		return fmt.Errorf("%s, or a password in it, would be readable in the stack", clip(name))
 	}
 	return nil
 }

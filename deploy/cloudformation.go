@@ -44,6 +44,9 @@ func (m *model) cloudFormation(s *Stack) ([]byte, error) {
 		}
 		put(resources, r.id(), r.comment, body)
 	}
+	if m.account == anyAccount {
+		anyAccountNodes(resources)
+	}
 	put(root, "Resources", "", resources)
 	outputs := mapping()
 	for _, o := range m.outputs {

@@ -73,7 +73,7 @@ func buildHub(in *input) (*model, error) {
 }
 
 var (
-	estateFlag = flag("estate", "allow what discovering the estate reads beside APIs: domains, usage plans, VPC links, certificates, settings of log groups, EKS clusters; "+
+	estateFlag = flag("estate", "allow what discovering the estate reads beside APIs: domains, usage plans, VPC links, certificates, settings of log groups, EKS clusters, web ACLs, the functions that APIs call; "+
 		"false: calls are collected all the same, and that is shown as not readable", true)
 	principalsFlag = flag("principals", "allow reading all roles, users and policies of the account, which estate_principals needs", false)
 )
@@ -146,6 +146,12 @@ func estateStatements(w *writer, in *input, account string) {
 	w.allow("KnowTheClusters", "Clusters are found by listing, so their names are not known here."+in.anyRegion(), []string{
 		"eks:DescribeAccessEntry", "eks:DescribeCluster", "eks:ListAccessEntries", "eks:ListAssociatedAccessPolicies",
 	}, in.everywhere("eks", account, "cluster/*", "access-entry/*"))
+	w.allow("KnowTheWebACLs", "Those that stages name, which are not known here."+in.anyRegion(), []string{
+		"wafv2:GetLoggingConfiguration", "wafv2:GetWebACL",
+	}, in.everywhere("wafv2", account, "regional/webacl/*"))
+	w.allow("KnowTheFunctions", "Those that routes and authorizers name, which are not known here. Lambda answers the environment of a function with its runtime; Gatehouse keeps the runtime alone."+in.anyRegion(), []string{
+		"lambda:GetFunctionConfiguration", "lambda:GetPolicy", "lambda:ListFunctionUrlConfigs",
+	}, in.everywhere("lambda", account, "function:*"))
 }
 
 var organization = &Stack{
@@ -166,7 +172,13 @@ var organization = &Stack{
 }
 
 func buildOrganization(in *input) (*model, error) {
+	if err := in.checkAnyAccount(); err != nil {
+		return nil, err
+	}
 	spoke, err := buildSpoke(in, anyAccount)
+	if err == nil {
+		err = spoke.fit(in)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -176,7 +188,10 @@ func buildOrganization(in *input) (*model, error) {
 	}
 	m := &model{
 		account: in.text("account"), region: in.text("region"),
-		policies: spoke.policies, files: []File{{spokeTemplate, template}},
+		policies: spoke.policies, files: []File{{spokeTemplate, template}}, cautions: spoke.cautions,
+	}
+	if len(template) > maxTemplateBody {
+		return nil, in.tooLong("the template of the role has %d bytes, and a StackSet takes %d", len(template), maxTemplateBody)
 	}
 	var units list
 	for _, u := range in.list("organizational-units") {

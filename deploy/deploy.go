@@ -1,11 +1,8 @@
 package deploy
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -58,6 +55,11 @@ type Output struct {
 	Files []File
 	// Policies are all policy documents in it, whatever the language.
 	Policies []Policy
+	// Cautions are sentences on what must be seen to before it can be deployed, such
+	// as a quota that must be raised. The README has them too.
+	Cautions []string
+
+	language Language
 }
 
 // Render writes a stack for given parameters. The same input gives the same bytes.
@@ -69,16 +71,26 @@ func (s *Stack) Render(language Language, given Values) (*Output, error) {
 	}
 	if s.write != nil {
 		files, err := s.write(s, language, in)
-		return &Output{Files: files}, err
+		if err != nil {
+			return nil, err
+		}
+		out := &Output{Files: files, language: language}
+		if in.text("lending") != lendingOnly && !in.hasSink() {
+			out.Cautions = []string{noSink}
+		}
+		return out, nil
 	}
 	m, err := s.build(in)
+	if err == nil {
+		err = m.fit(in)
+	}
 	if err != nil {
 		if _, ok := errors.AsType[*Error](err); ok {
 			return nil, err
 		}
 		return nil, &Error{Stack: s.Name, Err: err}
 	}
-	out := &Output{Policies: m.policies}
+	out := &Output{Policies: m.policies, language: language}
 	switch language {
 	case Terraform:
 		out.Files = m.terraform(s)
@@ -87,7 +99,10 @@ func (s *Stack) Render(language Language, given Values) (*Output, error) {
 		if err != nil {
 			return nil, err
 		}
-		out.Files = []File{{"template.yaml", text}}
+		if err := m.checkTemplate(in, text); err != nil {
+			return nil, err
+		}
+		out.Files = []File{{templateFile, text}}
 	default:
 		return nil, &Error{Stack: s.Name, Err: fmt.Errorf("%q is no language", clip(string(language))), Hint: "it is terraform or cloudformation"}
 	}
@@ -96,35 +111,7 @@ func (s *Stack) Render(language Language, given Values) (*Output, error) {
 			out.Files = append(out.Files, f)
 		}
 	}
-	out.Files = append(out.Files, File{"README.md", m.readme(s, language, in)})
+	out.Files = append(out.Files, File{readmeFile, m.readme(s, language, in, len(out.Files[0].Text))})
+	out.Cautions = m.cautions
 	return out, nil
-}
-
-// Write writes the files into a folder, which is made if it is not there. A file
-// that is there with other text is left as it is and is an error, unless replace is
-// set: somebody may have changed it by hand. Files are looked at before any is
-// written.
-func (o *Output) Write(dir string, replace bool) error {
-	for _, f := range o.Files {
-		there, err := os.ReadFile(filepath.Join(dir, f.Name))
-		switch {
-		case errors.Is(err, os.ErrNotExist):
-		case err != nil:
-			return fmt.Errorf("looking at what is there: %w", err)
-		case !replace && !bytes.Equal(there, f.Text):
-			return fmt.Errorf("%s is there with other text", filepath.Join(dir, f.Name))
-		}
-	}
-	if err := os.MkdirAll(dir, 0o750); err != nil {
-		return fmt.Errorf("making the folder: %w", err)
-	}
-	for _, f := range o.Files {
-		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, f.Name)), 0o750); err != nil {
-			return fmt.Errorf("making the folder: %w", err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, f.Name), f.Text, 0o600); err != nil {
-			return fmt.Errorf("writing the stack: %w", err)
-		}
-	}
-	return nil
 }

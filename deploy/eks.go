@@ -232,5 +232,5 @@ func peopleTrust(in *input, account string) (document, error) {
 		remark += " IAM Identity Center ends the names of its roles with 16 characters of its own, which ? stand for; they change when a set is assigned anew."
 	}
 	d, err := iam.Parse(iam.KindTrust, (&iam.Document{Version: iam.Version2012, Statements: []iam.Statement{s}}).Pretty())
-	return document{d, map[string]string{"People": remark}}, err
+	return document{Document: d, remarks: map[string]string{"People": remark}}, err
 }

@@ -15,10 +15,6 @@ const (
 	policyPlace = "{{policy}}"
 )
 
-// maxRolePolicy is how many characters IAM takes for the inline policies of a role,
-// white space apart.
-const maxRolePolicy = 10_240
-
 // lenderManifest is the file with what Gatehouse may do in a cluster.
 const lenderManifest = eks.LenderClusterRole + ".yaml"
 
@@ -52,7 +48,7 @@ func (in *input) checkLending() error {
 		return in.fail("secret", "name the secret", "it is missing, and secret-key is there")
 	case reserved(in.text("lender-group")):
 		return in.fail("lender-group", "name a group of your own", "%s belongs to Kubernetes or EKS", in.text("lender-group"))
-	case in.text("lender-role-name") == in.text("role-name"):
+	case strings.EqualFold(in.text("lender-role-name"), in.text("role-name")): // IAM does not tell names apart by case
 		return in.fail("lender-role-name", "give it another name", "people's role has this name, and would be Gatehouse's")
 	}
 	return nil
@@ -74,14 +70,10 @@ func (m *model) lender(in *input) error {
 	if err != nil {
 		return err
 	}
-	if n := len(d.JSON()); n > maxRolePolicy {
-		return in.fail("cluster", "write a folder for some of the clusters each, with another lender-role-name",
-			"the policy of Gatehouse's role has %d characters, and IAM takes %d", n, maxRolePolicy)
-	}
 	role := m.role("lender", "The role that Gatehouse assumes to lend.", in.text("lender-role-name"), "Gatehouse lends access to EKS clusters with it", trust)
 	m.policy(role, "lender_lend", "These clusters and roles alone.", "LendAccess", d)
 	m.output("lender_role_arn", "ARN of the role that Gatehouse assumes: aws_role_name of the integration.", ref{role, "arn", "Arn"})
-	text := "Gatehouse's own role must be allowed to assume this one. Write `collector-hub` again with\n\n    spoke-roles: [" + in.lenderARN() + "]\n\n" +
+	text := "Gatehouse's own role must be allowed to assume this one. Write `collector-hub` again with\n\n    spoke-roles: ['" + in.lenderARN() + "']\n\n" +
 		"and give Gatehouse the same external id as external_id.\n"
 	m.notes = append(m.notes, note{"Gatehouse's own role", text})
 	if in.lends(eks.TypeRBAC) {
@@ -133,7 +125,7 @@ func lenderStatements(w *writer, in *input) {
 		w.allow("SeeRoles", "To see that they exist, and whose names their trust policies let in.", []string{"iam:GetRole"}, known)
 	}
 	if bindings {
-		actions := []string{"eks:DescribeAccessEntry"}
+		actions := []string{"eks:DescribeAccessEntry", "eks:ListAssociatedAccessPolicies"}
 		if entries {
 			actions = append(actions, "eks:UpdateAccessEntry")
 		}
@@ -270,10 +262,10 @@ func (in *input) integrationNote() note {
 	b.WriteString("Connect each cluster in Gatehouse:\n")
 	for n, cluster := range in.list("cluster") {
 		common := fmt.Sprintf("      cluster_name: %s\n      region: %s\n      account: \"%s\"\n      aws_role_name: %s\n",
-			cluster, in.text("region"), in.text("account"), in.text("lender-role-name"))
+			bare(cluster), in.text("region"), in.text("account"), bare(in.text("lender-role-name")))
 		if in.lends(eks.TypeRBAC) {
 			fmt.Fprintf(&b, "\n    name: %s\n    type: %s\n    config:\n%s      access_role_name: %s\n      mapping: %s\n      username_template: \"%s\"\n",
-				cluster, eks.TypeRBAC, common, in.text("role-name"), in.text("mapping"), in.text("user-name"))
+				bare(cluster), eks.TypeRBAC, common, bare(in.text("role-name")), in.text("mapping"), in.text("user-name"))
 			in.secretStore(&b, n)
 		}
 		if in.lends(eks.TypeAccessEntry) {
@@ -325,5 +317,5 @@ func (in *input) secretStore(b *strings.Builder, n int) {
 	if part := strings.Split(secrets[n], ":"); len(part) > 3 {
 		place = part[3]
 	}
-	fmt.Fprintf(b, "    secret_store:\n      aws:\n        region: %s\n        secret_id: %s\n", place, secrets[n])
+	fmt.Fprintf(b, "    secret_store:\n      aws:\n        region: %s\n        secret_id: %s\n", place, bare(secrets[n]))
 }

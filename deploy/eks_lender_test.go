@@ -47,7 +47,7 @@ func lenderProofs() []proof {
 	view, power := policy("AmazonEKSViewPolicy"), policy(eks.PowerPolicy)
 	connecting := join(
 		calls(ordersARN, "eks:DescribeCluster"), calls(sharedARN, "iam:GetRole"),
-		onEntry("orders", sharedARN, nil, "eks:DescribeAccessEntry", "eks:UpdateAccessEntry"),
+		onEntry("orders", sharedARN, nil, "eks:DescribeAccessEntry", "eks:ListAssociatedAccessPolicies", "eks:UpdateAccessEntry"),
 		onEntry("orders", sharedARN, tags, "eks:CreateAccessEntry"), onEntry("orders", sharedARN, tags, "eks:TagResource"),
 	)
 	lending := func(cluster, role string) []ask {
@@ -153,7 +153,7 @@ func TestLenderHasTheActionsOfLending(t *testing.T) {
 	for example, want := range map[string][]string{
 		"lender":                    slices.Concat(eks.EntryActions(), eks.BindingActions(), read),
 		"lender of bindings":        slices.Concat(eks.BindingActions(), read[:2]),
-		"lender by aws-auth":        {"eks:DescribeAccessEntry", "eks:DescribeCluster", "iam:GetRole"},
+		"lender by aws-auth":        {"eks:DescribeAccessEntry", "eks:DescribeCluster", "eks:ListAssociatedAccessPolicies", "iam:GetRole"},
 		"lender of access policies": slices.Concat(eks.EntryActions(), read[:1]),
 	} {
 		var got []string

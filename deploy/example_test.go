@@ -1,6 +1,6 @@
 package deploy
 
-import "testing"
+import "pgregory.net/rapid"
 
 // example is a stack with parameters that people would give.
 type example struct {
@@ -61,7 +61,7 @@ func examples() []example {
 	}
 }
 
-func render(tb testing.TB, e *example, language Language) *Output {
+func render(tb rapid.TB, e *example, language Language) *Output {
 	tb.Helper()
 	s, err := Find(e.stack)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // The languages of the stack kubernetes, which has no other.
@@ -49,10 +50,14 @@ var kubernetes = &Stack{
 
 var (
 	checkImage           = pattern("an image", `[a-z0-9][a-z0-9._-]*(:[0-9]{1,5})?(/[a-z0-9][a-z0-9._-]*)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?`)
-	checkSubdomain       = pattern("a name of Kubernetes: lower-case letters, digits, - and .", `[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?`)
+	checkSubdomain       = pattern("a name of Kubernetes: lower-case letters, digits, - and .", subdomain)
 	checkServiceName     = pattern("a name of a service: lower-case letters, digits and -, with a letter first", `[a-z]([-a-z0-9]{0,61}[a-z0-9])?`)
-	checkSecretReference = pattern("NAME=SECRET/KEY", `[A-Za-z_][A-Za-z0-9_]{0,127}=[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/[A-Za-z0-9._-]{1,253}`)
+	checkSecretReference = pattern("NAME=SECRET/KEY", `[A-Za-z_][A-Za-z0-9_]{0,127}=`+subdomain+`/[A-Za-z0-9._-]{1,253}`)
 )
+
+// subdomain is what Kubernetes lets most objects be called, but for its length, which
+// maxText bounds well enough: the API server tells.
+const subdomain = `[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*`
 
 // maxVariable bounds the value of a variable in bytes.
 const maxVariable = 32 << 10
@@ -66,13 +71,34 @@ func checkPodEnvironment(text string) error {
 	if err := pattern("the name of a variable", `[A-Za-z_][A-Za-z0-9_]{0,127}`)(name); err != nil || !ok {
 		return fmt.Errorf("%q does not begin with the name of a variable and =", clip(name))
 	}
-	if len(value) > maxVariable || strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\uFFFD' }) {
+	if len(value) > maxVariable || strings.ContainsFunc(value, noText) {
 		return fmt.Errorf("the value of %s is longer than %d bytes or has signs that are no text", name, maxVariable)
+	}
+	if hint := fixedVariables[name]; hint != "" {
+		return fmt.Errorf("%s is not for the environment: %s", name, hint)
 	}
 	if value != "" && holdsSecret(name, value) {
 		return fmt.Errorf("the value of %s would be readable in the deployment: keep it in a Secret and name that with secret-environment", name)
 	}
 	return nil
+}
+
+// fixedVariables are those that the other objects of the stack rely on.
+var fixedVariables = map[string]string{
+	"GATEHOUSE_LISTEN": "the probes, the service and the network policy know the port 8321",
+	"GATEHOUSE_STATE":  "the volume is for the state sqlite:/var/lib/gatehouse/gatehouse.db",
+}
+
+// noText reports signs that YAML cannot hold as they are, or that nobody could see in
+// it. A line may end in a value, such as that of a certificate.
+func noText(r rune) bool {
+	switch r {
+	case '\n', '\t':
+		return false
+	case '\uFFFD', '\uFEFF', '\u2028', '\u2029':
+		return true
+	}
+	return !unicode.IsGraphic(r) && !unicode.Is(unicode.Cf, r)
 }
 
 // holdsSecret reports whether a variable's name says that it holds a secret, or its
@@ -104,6 +130,9 @@ func writeKubernetes(s *Stack, language Language, in *input) ([]File, error) {
 	if err := in.checkPodLending(language); err != nil {
 		return nil, err
 	}
+	if err := in.checkPod(); err != nil {
+		return nil, err
+	}
 	if in.text("lending") == lendingOnly {
 		return in.lenderFiles(s)
 	}
@@ -121,6 +150,24 @@ func writeKubernetes(s *Stack, language Language, in *input) ([]File, error) {
 	}
 	return append(files, File{"README.md", kubernetesReadme(s, language, in)}), nil
 }
+
+// checkPod refuses what would not run, or would change what others run.
+func (in *input) checkPod() error {
+	namespace := in.text("namespace")
+	if in.flag("create-namespace") && (namespace == "default" || strings.HasPrefix(namespace, "kube-")) {
+		return in.fail("namespace", "name a namespace of its own, or write create-namespace=false",
+			"%s is there in every cluster, and its other pods would be held to the standard restricted too", namespace)
+	}
+	for _, sink := range in.list("sink") {
+		if dir, ok := strings.CutPrefix(sink, "file:"); ok && !strings.HasPrefix(strings.TrimPrefix(dir, "//"), podVolume+"/") {
+			return in.fail("sink", "write file:"+podVolume+"/calls", "the pod can write under %s alone", podVolume)
+		}
+	}
+	return nil
+}
+
+// podVolume is where the pod's volume is.
+const podVolume = "/var/lib/gatehouse"
 
 // chartValues are the values of the chart.
 func (in *input) chartValues() (map[string]any, error) {
@@ -151,7 +198,7 @@ func (in *input) chartValues() (map[string]any, error) {
 // podConfig is gatehouse.yaml.
 func (in *input) podConfig() map[string]any {
 	c := map[string]any{
-		"state":      "sqlite:/var/lib/gatehouse/gatehouse.db",
+		"state":      "sqlite:" + podVolume + "/gatehouse.db",
 		"listen":     "0.0.0.0:8321",
 		"log_format": "json",
 	}
@@ -210,25 +257,50 @@ func (in *input) egressPorts() ([]int, error) {
 	}
 	for _, text := range in.list("environment") {
 		name, value, _ := strings.Cut(text, "=")
-		switch name {
-		case "GATEHOUSE_SINKS":
-			for address := range strings.SplitSeq(value, ",") {
-				if more, err := portsOf(strings.TrimSpace(address)); err == nil {
-					ports = append(ports, more...)
-				}
-			}
-		case "AKTO_KAFKA_BROKER_MAL":
-			if value != "" {
-				more, err := portsOf("kafka://" + strings.TrimPrefix(value, "kafka://"))
-				if err != nil {
-					return nil, in.fail("environment", "write AKTO_KAFKA_BROKER_MAL as HOST:PORT", "%w", err)
-				}
-				ports = append(ports, more...)
-			}
+		more, err := variablePorts(name, strings.TrimSpace(value))
+		if err != nil {
+			return nil, in.fail("environment", "write the port as a number from 1 to 65535", "%s: %w", name, err)
 		}
+		ports = append(ports, more...)
 	}
 	slices.Sort(ports)
 	return slices.Compact(ports), nil
+}
+
+// variablePorts are the TCP ports that a variable of the pod leads to: those of its
+// sinks, of proxies and of endpoints.
+func variablePorts(name, value string) ([]int, error) {
+	switch {
+	case value == "" || strings.EqualFold(name, "NO_PROXY"):
+		return nil, nil
+	case name == "AKTO_KAFKA_BROKER_MAL":
+		// Each broker may be written as a URL.
+		return portsOf("kafka://" + strings.ReplaceAll(value, "kafka://", ""))
+	case name == "cequence_edge_endpoint" || name == "cequence_auth_endpoint":
+		if !strings.Contains(value, "://") {
+			value = "https://" + value
+		}
+	}
+	var ports []int
+	kafka := false
+	for address := range strings.SplitSeq(value, ",") {
+		address = strings.TrimSpace(address)
+		switch scheme, rest, ok := strings.Cut(address, "://"); {
+		case ok:
+			kafka = scheme == "kafka" && !strings.Contains(rest, "/")
+		case kafka: // a broker more of the address before
+			kafka = !strings.Contains(address, "/")
+			address = "kafka://" + address
+		default:
+			continue
+		}
+		more, err := portsOf(address)
+		if err != nil {
+			return nil, err
+		}
+		ports = append(ports, more...)
+	}
+	return ports, nil
 }
 
 // portsOf are the TCP ports that a sink's address leads to: none for a file.
@@ -242,9 +314,10 @@ func portsOf(address string) ([]int, error) {
 		return nil, nil
 	}
 	hosts := rest
-	if end := strings.IndexAny(rest, "/?"); end >= 0 {
+	if end := strings.IndexAny(rest, "/?#"); end >= 0 {
 		hosts = rest[:end]
 	}
+	hosts = hosts[strings.LastIndexByte(hosts, '@')+1:] // a user's name may stand before
 	var ports []int
 	for host := range strings.SplitSeq(hosts, ",") {
 		_, text, err := net.SplitHostPort(strings.TrimSpace(host))

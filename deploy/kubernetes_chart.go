@@ -78,6 +78,19 @@ func manifestsOf(pattern, namespace string, values map[string]any) ([]File, erro
 	return files, nil
 }
 
+// manifestNames are the files that manifests come in.
+func manifestNames() []string {
+	templates, err := fs.Glob(chart, "chart/templates/*.yaml")
+	if err != nil {
+		panic(fmt.Sprintf("deploy: the chart's pattern: %v", err))
+	}
+	names := make([]string, 0, len(templates))
+	for _, name := range templates {
+		names = append(names, path.Base(name))
+	}
+	return names
+}
+
 // valueRemarks stand above the values in values.yaml.
 var valueRemarks = map[string]string{
 	"config":           "gatehouse.yaml; docs/configuration.md lists the settings. Secrets do not belong here.",

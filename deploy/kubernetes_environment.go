@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -37,12 +38,16 @@ type podManifest struct {
 	} `yaml:"spec"`
 }
 
+// placeholder is what instructions write where a value is to be filled in.
+var placeholder = regexp.MustCompile(`<[A-Za-z][\w -]*>`)
+
 // ReadDeployment reads manifests of a collector that Gatehouse takes the place of:
 // of its Deployment the variables, the service account and the namespace, of its
-// ServiceAccount the role. They are parameters of the stack kubernetes. A value that
+// ServiceAccount the role. They are parameters of the stack kubernetes. The namespace
+// is there and is left as it is. A value that
 // is a secret is not taken over: the parameter then names a key of the Secret
 // gatehouse-environment, which is to be made. Placeholders such as <namespace> are
-// left out. Errors are of type *Error.
+// left out, and are an error in the value of a variable. Errors are of type *Error.
 func ReadDeployment(text []byte) (Values, error) {
 	fail := func(format string, args ...any) error {
 		return &Error{Stack: KubernetesStack, Err: fmt.Errorf(format, args...), Hint: "give the manifest of one Deployment with one container"}
@@ -69,11 +74,23 @@ func ReadDeployment(text []byte) (Values, error) {
 			}
 			found = true
 			v.known("namespace", m.Metadata.Namespace, checkDNSLabel)
+			if len(v["namespace"]) > 0 {
+				// It is there, and its other pods are not to be held to another standard.
+				v["create-namespace"] = []string{"false"}
+			}
 			v.known("service-account", m.Spec.Template.Spec.ServiceAccountName, checkDNSLabel)
 			for _, e := range m.Spec.Template.Spec.Containers[0].Env {
 				switch {
+				case placeholder.MatchString(e.Value):
+					return nil, &Error{
+						Stack: KubernetesStack, Err: fmt.Errorf("the variable %s still has the placeholder %s", clip(e.Name), placeholder.FindString(e.Value)),
+						Hint: "put what it stands for in its place",
+					}
 				case e.ValueFrom != nil && e.ValueFrom.SecretKeyRef == nil:
-					return nil, fail("the variable %s comes from something that is neither a value nor a Secret", clip(e.Name))
+					return nil, &Error{
+						Stack: KubernetesStack, Err: fmt.Errorf("the variable %s comes from something that is neither a value nor a Secret", clip(e.Name)),
+						Hint: "write its value into the manifest, or take it out and give it with environment",
+					}
 				case e.ValueFrom != nil:
 					ref := e.ValueFrom.SecretKeyRef
 					v["secret-environment"] = append(v["secret-environment"], e.Name+"="+ref.Name+"/"+ref.Key)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v3"
+	"pgregory.net/rapid"
 
 	"github.com/gatehouse-project/gatehouse/config"
 )
@@ -32,7 +33,7 @@ func pods(tb testing.TB) map[string]Values {
 		"full": one("image", podImage, "name", "collector", "namespace", "security", "service-account", "reader", "role-arn", hubARN,
 			"spoke-roles", "arn:aws:iam::222233334444:role/GatehouseCollector,arn:aws:iam::333344445555:role/GatehouseCollector",
 			"external-id", "1e3", "regions", "eu-west-1,us-east-1", "sink", "kafka://b1.example.com:9094,b2.example.com:9095/calls?format=native&batch_count=5",
-			"sink", "https://calls.example.com:8443/in?format=native", "environment", "GATEHOUSE_LOG_LEVEL=debug", "environment", `NOTE=a, "b": $(C) {{ .Values }} <é> # \`,
+			"sink", "https://calls.example.com:8443/in?format=native", "environment", "GATEHOUSE_LOG_LEVEL=debug", "environment", `NOTE=a, "b": $(C) {{ .Values }} <é> # \`, "environment", "BANNER= line one\n\tline: two \n",
 			"secret-environment", "GATEHOUSE_KAFKA_PASSWORD=kafka/password", "egress-ports", "5432", "storage-class", "gp3",
 			"lending", "also", "lender-group", "access-lenders", "lender-user", "gatehouse-lender", "bindable-roles", "view"),
 		"in place of another": replaced,
@@ -53,7 +54,7 @@ func renderPod(tb testing.TB, language Language, v Values) map[string]string {
 }
 
 // readObject reads one manifest.
-func readObject(tb testing.TB, text string) map[string]any {
+func readObject(tb rapid.TB, text string) map[string]any {
 	tb.Helper()
 	var o map[string]any
 	if err := yaml.Unmarshal([]byte(text), &o); err != nil {
@@ -63,7 +64,7 @@ func readObject(tb testing.TB, text string) map[string]any {
 }
 
 // at walks to a place such as spec.containers.0.name.
-func at(tb testing.TB, o any, path string) any {
+func at(tb rapid.TB, o any, path string) any {
 	tb.Helper()
 	for key := range strings.SplitSeq(path, ".") {
 		switch v := o.(type) {
@@ -194,9 +195,73 @@ func TestReadDeploymentRefuses(t *testing.T) {
 		"kind: Deployment\nspec: {template: {spec: {containers: [{}, {}]}}}":                                               "more than one container",
 		"kind: Deployment\nspec: {template: {spec: {containers: [{env: [{name: A, valueFrom: {configMapKeyRef: {}}}]}]}}}": "neither a value nor a Secret",
 		strings.Repeat("#", maxParameters+1): "at most",
+		"kind: Deployment\nspec: {template: {spec: {containers: [{env: [{name: A, value: <the broker>:9092}]}]}}}": "still has the placeholder <the broker>",
 	} {
 		if _, err := ReadDeployment([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.60q: %v, want %q", text, err, want)
+		}
+	}
+}
+
+// What is in the namespace of the collector that is replaced stays as it is: it would
+// not all meet the standard restricted.
+func TestKubernetesLeavesAnExistingNamespaceAlone(t *testing.T) {
+	t.Parallel()
+	v := pods(t)["in place of another"]
+	if text, there := renderPod(t, Kubernetes, v)["00-namespace.yaml"]; there {
+		t.Errorf("the namespace is written:\n%s", text)
+	}
+	v["create-namespace"] = []string{"true"} // by whoever says so
+	if _, there := renderPod(t, Kubernetes, v)["00-namespace.yaml"]; !there {
+		t.Error("the namespace is not written though it was asked for")
+	}
+}
+
+// A variable that leads somewhere opens the port to it, as a sink does.
+func TestKubernetesEgressOfVariables(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string][]int{
+		"GATEHOUSE_SINKS=kafka://b1:9094,b2:9095/t,https://x:8443/in":                   {443, 8443, 9094, 9095},
+		"GATEHOUSE_SINKS=kafka://b1,b2:9095/t":                                          {443, 9092, 9095},
+		"AKTO_KAFKA_BROKER_MAL=kafka://b1:9094, kafka://b2:9095":                        {443, 9094, 9095},
+		"AKTO_KAFKA_BROKER_MAL=[fd00::1]:9096":                                          {443, 9096},
+		"AKTO_KAFKA_BROKER_MAL=":                                                        {443},
+		"cequence_edge_endpoint=edge.example.com:8443/in":                               {443, 8443},
+		"cequence_auth_endpoint=https://auth.example.com:8444/token":                    {443, 8444},
+		"HTTPS_PROXY=http://proxy.example.com:3128":                                     {443, 3128},
+		"HTTP_PROXY=http://someone@proxy.example.com:3128":                              {443, 3128},
+		"NO_PROXY=http://localhost:9":                                                   {443},
+		"AWS_ENDPOINT_URL=http://localstack:4566":                                       {443, 4566},
+		"CROSS_ACCOUNT_ROLE_ARN=arn:aws:iam::222233334444:role/a,arn:aws:iam::3:role/b": {443},
+	} {
+		in, err := kubernetes.resolve(one("image", podImage, "environment", text))
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		got, err := in.egressPorts()
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: ports (- want, + got):\n%s", text, diff)
+		}
+	}
+}
+
+// A collector without a sink stops at once, also with the variables of another one that
+// are there and empty.
+func TestKubernetesWithoutASink(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]bool{
+		"LOG_LEVEL=info": true, "AKTO_KAFKA_BROKER_MAL=": true, "AKTO_KAFKA_BROKER_MAL=b:9092": false, "GATEHOUSE_SINKS=stdout:": false, "cequence_edge_endpoint=e": false,
+	} {
+		out, err := kubernetes.Render(Kubernetes, one("image", podImage, "environment", text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := len(out.Cautions) == 1; got != want || got != strings.Contains(string(fileOf(out, readmeFile)), "## Sinks") {
+			t.Errorf("%s: cautions %q, want one: %v", text, out.Cautions, want)
 		}
 	}
 }
@@ -227,12 +292,23 @@ func TestKubernetesRefuses(t *testing.T) {
 		{one("name", "Gatehouse"), "is not a name"},
 		{one("environment", "GATEHOUSE_KAFKA_PASSWORD=hunter2"), "would be readable in the deployment"},
 		{one("environment", "GATEHOUSE_SINKS=https://u:hunter2@example.com/"), "would be readable in the deployment"},
-		{one("environment", "A=x\ny"), "no text"},
+		{one("environment", "A=x\x00y"), "no text"},
 		{one("environment", "no assignment"), "name of a variable"},
 		{one("environment", "A=1", "secret-environment", "A=b/c"), "is there twice"},
 		{one("secret-environment", "A=b"), "is not NAME=SECRET/KEY"},
 		{one("sink", "kafka://b:99999/t"), "is no port"},
 		{one("memory", "0Gi"), "is not a size"},
+		{one("namespace", "kube-system"), "is there in every cluster"},
+		{one("namespace", "default"), "is there in every cluster"},
+		{one("environment", "GATEHOUSE_LISTEN=:80"), "know the port 8321"},
+		{one("environment", "GATEHOUSE_STATE=sqlite:/tmp/x.db"), "is not for the environment"},
+		{one("environment", "AKTO_KAFKA_BROKER_MAL=b:0"), "is no port"},
+		{one("environment", "HTTPS_PROXY=http://proxy:99999"), "is no port"},
+		{one("environment", "A=\u2028"), "no text"},
+		{one("sink", "gopher:hole"), "there is no gopher sink"},
+		{one("sink", "file:/data"), "the pod can write under /var/lib/gatehouse alone"},
+		{one("storage-class", "a..b"), "is not a name of Kubernetes"},
+		{one("secret-environment", "A=b..c/d"), "is not NAME=SECRET/KEY"},
 	} {
 		v := one("image", podImage)
 		maps.Copy(v, c.change)

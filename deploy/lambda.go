@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"strings"
 )
 
@@ -34,6 +35,9 @@ func buildLambda(in *input) (*model, error) {
 	m := &model{account: in.text("account"), region: in.text("region")}
 	if len(in.list("regions")) == 0 {
 		in.values["regions"] = []string{m.region}
+	}
+	if err := in.checkLambda(); err != nil {
+		return nil, err
 	}
 	name := in.text("name")
 	group := m.logGroup("log", "The function's own log.", "/aws/lambda/"+name, in.number("retention-days"), "")
@@ -72,6 +76,10 @@ func buildLambda(in *input) (*model, error) {
 	}
 	role := m.role("function_role", "The function's role.", name, "Gatehouse's collector runs with it", trust)
 	rights := m.policy(role, "function_work", "What the function calls.", "Collect", d)
+	variables := lambdaEnvironment(in, state)
+	if err := in.checkEnvironmentSize(variables); err != nil {
+		return nil, err
+	}
 	const timeout = 55 // seconds: over before the next tick
 	function := m.add(&resource{
 		label: "collector", comment: "The program is its own bootstrap. A lease in the state lets one invocation collect at a time.",
@@ -87,12 +95,61 @@ func buildLambda(in *input) (*model, error) {
 			{tf: "s3_bucket", value: in.text("package-bucket")},
 			{tf: "s3_key", value: in.text("package-key")},
 			{cfn: "Code", value: object{{cfn: "S3Bucket", value: in.text("package-bucket")}, {cfn: "S3Key", value: in.text("package-key")}}},
-			{tf: "environment", cfn: "Environment", block: true, value: object{{tf: "variables", cfn: "Variables", value: lambdaEnvironment(in, state)}}},
+			{tf: "environment", cfn: "Environment", block: true, value: object{{tf: "variables", cfn: "Variables", value: variables}}},
 			{tf: "dead_letter_config", cfn: "DeadLetterConfig", block: true, value: object{{tf: "target_arn", cfn: "TargetArn", value: ref{queue, "arn", "Arn"}}}},
 		},
 		dependsOn: []*resource{group, rights, kept},
 	})
 	return m, m.schedule(in, function, queue)
+}
+
+// maxEnvironment is what a function's variables may have in bytes, all together.
+const maxEnvironment = 4_096
+
+// parameterOf are the variables that parameters set.
+var parameterOf = map[string]string{
+	"GATEHOUSE_STATE": "state", "GATEHOUSE_SINKS": "sink", "GATEHOUSE_REGIONS": "regions", "GATEHOUSE_ROLE_ARNS": "spoke-roles",
+	"GATEHOUSE_EXTERNAL_ID": "external-id", "GATEHOUSE_ACCESS_LOG_GROUPS": "log-groups",
+}
+
+// checkLambda refuses settings that would be lost.
+func (in *input) checkLambda() error {
+	seen := map[string]bool{}
+	for _, e := range in.list("environment") {
+		name, _, _ := strings.Cut(e, "=")
+		if p := parameterOf[name]; p != "" {
+			return in.fail("environment", "give it as the parameter "+p, "%s is set by the parameter %s, which the policy is written for", name, p)
+		}
+		if seen[name] {
+			return in.fail("environment", "name it once", "%s is there twice", name)
+		}
+		seen[name] = true
+	}
+	if bucket := in.stateBucket(); in.text("state") == "s3" && checkBucket(bucket) != nil {
+		return in.fail("state-bucket", "name a bucket", "%s, which it would be named, is no name for a bucket", bucket)
+	}
+	if strings.HasPrefix(in.text("sink"), "file:") {
+		return in.fail("sink", "name a sink that is somewhere else, such as kafka://broker.example.com:9092/calls", "the files of a function go with it")
+	}
+	return nil
+}
+
+// stateBucket is the name of the bucket of the state.
+func (in *input) stateBucket() string {
+	return cmp.Or(in.text("state-bucket"), in.text("name")+"-"+in.text("account")+"-"+in.text("region"))
+}
+
+// checkEnvironmentSize refuses more variables than Lambda takes.
+func (in *input) checkEnvironmentSize(variables object) error {
+	n := 0
+	for _, v := range variables {
+		text, _ := v.value.(string)
+		n += len(v.tf) + len(text)
+	}
+	if n > maxEnvironment {
+		return in.tooLong("the variables of the function have %d bytes, and Lambda takes %d", n, maxEnvironment)
+	}
+	return nil
 }
 
 // state adds where the cursor is kept, with the rights to it, and returns its
@@ -116,10 +173,7 @@ func (m *model) state(in *input, w *writer) (address string, kept *resource) {
 		})
 		return "dynamodb://" + name + "/gatehouse", kept
 	}
-	bucket := in.text("state-bucket")
-	if bucket == "" {
-		bucket = name + "-" + m.account + "-" + m.region
-	}
+	bucket := in.stateBucket()
 	arn := "arn:" + in.text("partition") + ":s3:::" + bucket
 	w.allow("KeepState", "The objects of the state, whose names the program chooses.", []string{"s3:GetObject", "s3:PutObject"}, []string{arn + "/gatehouse/*"})
 	w.allow("KnowAbsence", "Without it S3 answers 403, not 404, where there is no object yet.", []string{"s3:ListBucket"}, []string{arn})
@@ -147,8 +201,7 @@ func (m *model) state(in *input, w *writer) (address string, kept *resource) {
 	return "s3://" + bucket + "/gatehouse", kept
 }
 
-// lambdaEnvironment are the function's settings. A name that was given replaces
-// none that the stack needs.
+// lambdaEnvironment are the function's settings.
 func lambdaEnvironment(in *input, state string) object {
 	values := map[string]string{}
 	for _, e := range in.list("environment") {

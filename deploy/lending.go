@@ -1,6 +1,8 @@
 package deploy
 
 import (
+	"strings"
+
 	"github.com/gatehouse-project/gatehouse/iam"
 )
 
@@ -29,6 +31,8 @@ func buildLending(in *input) (*model, error) {
 		return nil, in.fail("manage-connections", "leave it out", "only a WebSocket API has connections, this one is of type %s", kind)
 	case kind == "WEBSOCKET" && len(in.list("methods"))+len(in.list("paths")) > 0:
 		return nil, in.fail("methods", "leave out methods and paths", "a WebSocket API has neither methods nor paths")
+	case strings.EqualFold(in.text("role-name"), in.text("control-role-name")):
+		return nil, in.fail("control-role-name", "give it another name", "the role that people get sessions of has this name, and IAM does not tell names apart by case")
 	}
 	account := in.text("api-account")
 	trust, err := trusted(iam.TrustPolicy{Callers: iam.Callers{Roles: in.list("hub-role")}, ExternalID: in.text("external-id"), Partition: in.text("partition")},
@@ -51,8 +55,11 @@ func buildLending(in *input) (*model, error) {
 			return nil, err
 		}
 	}
-	calls := document{invoke, map[string]string{"InvokeAPI": wide(in), "ManageConnections": "Connections come and go, so their ids and the method stand as *."}}
+	calls := document{Document: invoke, remarks: map[string]string{"InvokeAPI": wide(in), "ManageConnections": "Connections come and go, so their ids and the method stand as *."}}
 
+	if n := calls.size(); n > maxManagedPolicy {
+		return nil, in.tooLong("what can be lent has %d characters as a policy, and IAM takes %d for a permissions boundary", n, maxManagedPolicy)
+	}
 	m := &model{account: account}
 	bounds := m.add(&resource{label: "bounds", comment: "The most that the invoker role can ever do, whatever policies are written on it.", tf: "aws_iam_policy", cfn: "AWS::IAM::ManagedPolicy", attrs: []attr{
 		{tf: "name", cfn: "ManagedPolicyName", value: in.text("role-name") + "-bounds"},
@@ -91,7 +98,7 @@ func buildLending(in *input) (*model, error) {
 	m.notes = append(m.notes,
 		note{"Gatehouse's own role", "Allow it to assume both roles:\n\n    " + string(assume.JSON()) + "\n"},
 		note{"The integration", "In the file of integrations, or on the page of integrations:\n\n    name: orders\n    type: api-gateway\n    config:\n      account: \"" + account + "\"\n      region: " + in.text("api-region") +
-			"\n      api_id: " + in.text("api") + "\n      role_arn: " + role + "\n      control_role_arn: " +
+			"\n      api_id: " + bare(in.text("api")) + "\n      role_arn: " + role + "\n      control_role_arn: " +
 			in.arn("iam", "", account, "role/"+in.text("control-role-name")) + "\n      external_id: the parameter external-id\n"})
 	m.output("role_arn", "ARN of the invoker role: role_arn of the integration.", ref{invoker, "arn", "Arn"})
 	m.output("control_role_arn", "ARN of the other role: control_role_arn of the integration.", ref{control, "arn", "Arn"})

@@ -30,12 +30,15 @@ func serviceTrust(in *input, service, account string) (document, error) {
 			return document{}, err
 		}
 	}
-	return document{d, nil}, nil
+	return document{Document: d}, nil
 }
 
 // logWriter adds the role that API Gateway writes logs with, and the choice of it
 // for the account and region.
 func (m *model) logWriter(in *input) (*resource, error) {
+	if !in.flag("make-log-role") {
+		return m.logChoice(in.arn("iam", "", m.account, "role/"+in.text("log-role-name"))), nil
+	}
 	// API Gateway's documentation has no condition in this trust policy, and
 	// UpdateAccount tries the role at once: best evidence is to leave it without.
 	trust, err := serviceTrust(in, "apigateway.amazonaws.com", "")
@@ -49,31 +52,46 @@ func (m *model) logWriter(in *input) (*resource, error) {
 		label: "log_writer_push", comment: "AWS's own policy for this: API Gateway checks for its permissions when it is given the role.",
 		tf: "aws_iam_role_policy_attachment", attrs: []attr{{tf: "role", value: ref{role, "name", ""}}, {tf: "policy_arn", value: managed}},
 	})
+	return m.logChoice(ref{role, "arn", "Arn"}, attachment), nil
+}
+
+// logChoice adds the choice of the role for the account and region.
+func (m *model) logChoice(role any, before ...*resource) *resource {
 	return m.add(&resource{
 		label: "api_gateway", comment: "One role for all APIs of the account in this region. It replaces one that was chosen before.",
 		tf: "aws_api_gateway_account", cfn: "AWS::ApiGateway::Account",
-		attrs:     []attr{{tf: "cloudwatch_role_arn", cfn: "CloudWatchRoleArn", value: ref{role, "arn", "Arn"}}},
-		dependsOn: []*resource{attachment},
-	}), nil
+		attrs:     []attr{{tf: "cloudwatch_role_arn", cfn: "CloudWatchRoleArn", value: role}},
+		dependsOn: before,
+	})
 }
 
 var loggingStack = &Stack{
 	Name:    "logging",
 	Summary: "what gatehouse logging enable sets, as code: role, log groups, stage settings",
-	About: "Deploy it in each account and region with APIs. Settings that belong to a stage belong to the code that owns the stage; " +
+	About: "Deploy it in each account and region with APIs, in all regions of an account but the first with make-log-role=false. Settings that belong to a stage belong to the code that owns the stage; " +
 		"what can be set from outside is set here, the rest is printed as outputs to be taken over there.",
 	Parameters: []Parameter{
 		account, regionOf,
 		{Name: "stages", Summary: "stages of REST APIs, as API/STAGE; in Terraform their execution logs are switched on", Example: "a1b2c3d4e5/prod", List: true, check: checkAPIStage},
 		accessGroup.as("", "", "/aws/vendedlogs/apigateway/access-logs"),
 		flag("data-trace", "execution logs hold headers and bodies of calls", true),
-		retention, kmsKey, logRole, partition,
+		retention, kmsKey, logRole,
+		flag("make-log-role", "make the role log-role-name; false where the stack of another region has made it: a role belongs to the account, and this stack to a region", true),
+		partition,
 	},
 	build: buildLogging,
 }
 
 func buildLogging(in *input) (*model, error) {
 	m := &model{account: in.text("account"), region: in.text("region")}
+	if err := in.checkHere("kms-key"); err != nil {
+		return nil, err
+	}
+	for _, stage := range in.list("stages") {
+		if in.text("access-log-group") == executionGroup(stage) {
+			return nil, in.fail("access-log-group", "name another group", "%s is where API Gateway writes the execution logs of %s", executionGroup(stage), stage)
+		}
+	}
 	choice, err := m.logWriter(in)
 	if err != nil {
 		return nil, err
@@ -84,7 +102,7 @@ func buildLogging(in *input) (*model, error) {
 	for i, stage := range in.list("stages") {
 		api, name, _ := strings.Cut(stage, "/")
 		m.logGroup(numbered("execution", i), "Made before API Gateway makes it, which would keep events for ever.",
-			"API-Gateway-Execution-Logs_"+api+"/"+name, in.number("retention-days"), in.text("kms-key")).retain = true
+			executionGroup(stage), in.number("retention-days"), in.text("kms-key")).retain = true
 		m.add(&resource{
 			label: numbered("execution", i), comment: "Execution logs of " + stage + ".", tf: "aws_api_gateway_method_settings",
 			attrs: []attr{
@@ -112,10 +130,13 @@ func buildLogging(in *input) (*model, error) {
 	m.notes = append(m.notes, note{"In the code of each stage", snippets.String()})
 	if len(in.list("stages")) > 0 {
 		m.notes = append(m.notes, note{"Groups that are there already", "API Gateway makes the group of a stage when it first writes to it. Import one that is there:\n\n" +
-			"    terraform import aws_cloudwatch_log_group.execution_1 'API-Gateway-Execution-Logs_" + strings.ReplaceAll(in.list("stages")[0], "'", "") + "'"})
+			"    terraform import aws_cloudwatch_log_group.execution_1 '" + executionGroup(in.list("stages")[0]) + "'"})
 	}
 	return m, nil
 }
+
+// executionGroup is the group that API Gateway writes the execution logs of a stage to.
+func executionGroup(stage string) string { return "API-Gateway-Execution-Logs_" + stage }
 
 var switcher = &Stack{
 	Name:    "switcher",

@@ -25,6 +25,8 @@ type model struct {
 	files []File
 	// policies are all documents of the stack.
 	policies []Policy
+	// cautions are what must be seen to before it can be deployed.
+	cautions []string
 }
 
 type note struct{ heading, text string }
@@ -47,6 +49,8 @@ type resource struct {
 	dependsOn []*resource
 	// retain says that CloudFormation keeps it when the stack is deleted.
 	retain bool
+	// of is the role that an inline policy belongs to.
+	of *resource
 	// replaceFirst makes Terraform create a new one before it destroys the old.
 	replaceFirst bool
 }
@@ -78,6 +82,13 @@ type (
 	document struct {
 		*iam.Document
 		remarks map[string]string
+	}
+	// apiDocument is an API's resource policy in the short form, as Terraform writes it:
+	// with the API's ARN in place of execute-api:. API Gateway does the same when it saves
+	// the policy, so the short form itself would show as changed in every plan.
+	apiDocument struct {
+		document
+		api *resource
 	}
 	// ref is an attribute of another resource. An empty cfn is Ref itself.
 	ref struct {
@@ -125,9 +136,9 @@ func (m *model) role(label, comment, name, description string, trust document) *
 	}})
 }
 
-// policy adds an inline policy to a role.
+// policy adds a policy to a role: an inline one, as long as fit finds room for it.
 func (m *model) policy(role *resource, label, comment, name string, d document) *resource {
-	return m.add(&resource{label: label, comment: comment, tf: "aws_iam_role_policy", cfn: "AWS::IAM::RolePolicy", attrs: []attr{
+	return m.add(&resource{label: label, comment: comment, tf: "aws_iam_role_policy", cfn: "AWS::IAM::RolePolicy", of: role, attrs: []attr{
 		{tf: "name", cfn: "PolicyName", value: name},
 		{tf: "role", cfn: "RoleName", value: ref{role, "name", ""}},
 		{tf: "policy", cfn: "PolicyDocument", value: d},

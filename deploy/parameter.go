@@ -1,8 +1,10 @@
 package deploy
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -80,11 +82,17 @@ func ReadValues(text []byte) (Values, error) {
 		return &Error{Err: fmt.Errorf("line %d: "+format, append([]any{n.Line}, args...)...), Hint: "write NAME: VALUE or NAME: [VALUE, …]"}
 	}
 	if len(text) > maxParameters {
-		return nil, &Error{Err: fmt.Errorf("the file has %d bytes, at most %d are read", len(text), maxParameters)}
+		return nil, &Error{Err: fmt.Errorf("the file has %d bytes, at most %d are read", len(text), maxParameters), Hint: "name fewer values"}
 	}
-	var doc yaml.Node
-	if err := yaml.Unmarshal(text, &doc); err != nil {
-		return nil, &Error{Err: fmt.Errorf("reading YAML: %w", err)}
+	var doc, more yaml.Node
+	d := yaml.NewDecoder(bytes.NewReader(text))
+	if err := d.Decode(&doc); err != nil && !errors.Is(err, io.EOF) {
+		return nil, &Error{Err: fmt.Errorf("reading YAML: %w", err), Hint: "write NAME: VALUE or NAME: [VALUE, …]"}
+	}
+	if err := d.Decode(&more); err == nil {
+		return nil, fail(more.Content[0], "a second document begins")
+	} else if !errors.Is(err, io.EOF) {
+		return nil, &Error{Err: fmt.Errorf("reading YAML: %w", err), Hint: "write NAME: VALUE or NAME: [VALUE, …]"}
 	}
 	v := Values{}
 	if len(doc.Content) == 0 {
@@ -103,8 +111,11 @@ func ReadValues(text []byte) (Values, error) {
 			return nil, fail(key, "%s is there twice", clip(key.Value))
 		}
 		items := []*yaml.Node{value}
-		if value.Kind == yaml.SequenceNode {
+		switch {
+		case value.Kind == yaml.SequenceNode:
 			items = value.Content
+		case value.Tag == "!!null":
+			items = nil // a name with nothing behind it is not given
 		}
 		v[key.Value] = []string{}
 		for _, item := range items {
@@ -141,20 +152,9 @@ func (s *Stack) resolve(given Values) (*input, error) {
 		fail := func(err error) error { return &Error{s.Name, p.Name, err, "write it as " + p.Example} }
 		switch {
 		case p.List:
-			var all []string
-			for _, text := range values {
-				items := strings.SplitSeq(text, ",")
-				if p.whole {
-					items = slices.Values([]string{text})
-				}
-				for item := range items {
-					if item = strings.TrimSpace(item); item == "" {
-						return nil, fail(errors.New("an item of the list is empty"))
-					}
-					if !slices.Contains(all, item) {
-						all = append(all, item)
-					}
-				}
+			all, err := p.items(values)
+			if err != nil {
+				return nil, fail(err)
 			}
 			values = all
 		case len(values) > 1:
@@ -174,18 +174,53 @@ func (s *Stack) resolve(given Values) (*input, error) {
 		if len(values) > maxItems {
 			return nil, fail(fmt.Errorf("it has %d values, at most %d are written", len(values), maxItems))
 		}
-		for _, text := range values {
-			if err := p.check(text); err != nil {
-				return nil, fail(err)
-			}
+		if err := p.checkAll(values); err != nil {
+			return nil, fail(err)
 		}
 		in.values[p.Name] = values
 	}
-	return in, nil
+	return in, in.checkPlaces()
 }
 
-// maxItems bounds the values of a list.
-const maxItems = 500
+// items are the values of a list, each once.
+func (p Parameter) items(values []string) ([]string, error) {
+	var all []string
+	add := func(item string) error {
+		if strings.TrimSpace(item) == "" {
+			return errors.New("an item of the list is empty")
+		}
+		if !slices.Contains(all, item) {
+			all = append(all, item)
+		}
+		return nil
+	}
+	for _, text := range values {
+		if p.whole {
+			if err := add(text); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		for item := range strings.SplitSeq(text, ",") {
+			if err := add(strings.TrimSpace(item)); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return all, nil
+}
+
+func (p Parameter) checkAll(values []string) error {
+	for _, text := range values {
+		if err := p.check(text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// maxItems bounds the values of a list: the accounts of a large organization.
+const maxItems = 1000
 
 func (in *input) list(name string) []string { return in.values[name] }
 
@@ -209,7 +244,7 @@ func (in *input) fail(parameter, hint, format string, args ...any) error {
 
 func clip(s string) string {
 	if len(s) > 80 {
-		return s[:80] + "…"
+		return strings.ToValidUTF8(s[:80], "") + "…" // no half of a letter
 	}
 	return s
 }

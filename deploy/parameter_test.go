@@ -72,7 +72,44 @@ func TestMistakesInParameters(t *testing.T) {
 		{"lender", "lender-group", "system:masters", "belongs to Kubernetes or EKS"},
 		{"lender", "lender-role-name", "gatehouse-k8s-access", "people's role has this name"},
 		{"lender", "bindable-roles", "*", "is not the name of a role of Kubernetes"},
-		{"lender", "cluster", manyClusters(), "characters, and IAM takes 10240"},
+		{"spoke", "account", "000000000000", "is not an account"},
+		{"spoke", "regions", "cn-north-1", "cn-north-1 is of the partition aws-cn, and the stack of aws"},
+		{"spoke", "regions", "us-iso-east-1", "is of the partition aws-iso"},
+		{"spoke", "partition", "aws-cn", "is of the partition aws, and the stack of aws-cn"},
+		{"spoke", "hub-role", "arn:aws-cn:iam::111122223333:role/GatehouseHub", "is of the partition aws-cn"},
+		{"spoke", "log-groups", "aws/logs", "begins with aws/"},
+		{"organization", "external-id", "x-000000000000", "stands for the account that the StackSet deploys in"},
+		{"organization", "hub-role", "arn:aws:iam::000000000000:role/Hub", "stands for the account"},
+		{"logging", "kms-key", "arn:aws:kms:us-east-1:222233334444:key/1234abcd-12ab-34cd-56ef-1234567890ab", "it is of the region us-east-1, and the stack of eu-west-1"},
+		{"logging", "access-log-group", "API-Gateway-Execution-Logs_a1b2c3d4e5/dev", "is where API Gateway writes the execution logs"},
+		{"logging", "stages", "a1b2c3d4e5/" + strings.Join(manyNames("s-", 1000), ",a1b2c3d4e5/"), "resources, and CloudFormation takes 500"},
+		{"lambda", "environment", "GATEHOUSE_SINKS=stdout:", "is set by the parameter sink"},
+		{"lambda", "environment", "GATEHOUSE_X=1,GATEHOUSE_X=2", "GATEHOUSE_X is there twice"},
+		{"lambda", "environment", "GATEHOUSE_PROXY=kafka://user:hunter2@b1:9092", "would be readable"},
+		{"lambda", "sink", "file:/tmp/calls", "the files of a function go with it"},
+		{"lambda", "sink", "gopher://hole", "there is no gopher sink"},
+		{"lambda", "sink", "kafka://user:hunter2@b1:9092/t", "an address with a password"},
+		{"lambda", "state-bucket", "a..b", "is a name that S3 lets no bucket have"},
+		{"lambda", "state-bucket", "192.168.1.1", "is a name that S3 lets no bucket have"},
+		{"lambda of spokes", "spoke-roles", "arn:aws:iam::333344445555:role/" + strings.Join(manyNames("Reader", 100), ",arn:aws:iam::333344445555:role/"), "and Lambda takes 4096"},
+		{"protected", "name", strings.Repeat("n", 56), "the name of a role has 64 characters at most"},
+		{"protected", "path", "/a/{rest+}/b", "{rest+} takes the rest of the path"},
+		{"protected", "path", "/{id}/{id}", "{id} is there twice"},
+		{"protected", "path", "/a~b", "lets no resource have ~ or +"},
+		{"protected", "path", strings.Repeat("/a", 300), "each a resource"},
+		{"protected", "access-log-group", "/aws/lambda/orders", "is the group of the function's own log"},
+		{"protected", "caller-accounts", strings.Join(manyNames("4444", 300), ","), "and API Gateway takes 8192"},
+		{"protected root", "function-arn", "arn:aws:lambda:us-east-1:222233334444:function:orders", "it is of the region us-east-1"},
+		{"protected root", "function-arn", "arn:aws:lambda:eu-west-1:999988887777:function:orders", "only that account can let the API call it"},
+		{"client", "stages", "__", "is not a stage"},
+		{"client", "paths", "/" + strings.Join(manyNames("orders/", 800), ",/"), "more than the 10 managed policies that IAM lets a role have"},
+		{"client", "policy-name", strings.Repeat("p", 129), "is not the name of a policy"},
+		{"lending", "paths", "/" + strings.Join(manyNames("orders/", 200), ",/"), "takes 6144 for a permissions boundary"},
+		{"lending", "control-role-name", "Gatehouse-API-Invoker", "IAM does not tell names apart by case"},
+		{"lender", "lender-role-name", "Gatehouse-K8s-Access", "people's role has this name"},
+		{"lambda", "name", "sthree-x", "is no name for a bucket"},
+		{"invoker", "caller-accounts", strings.Join(manyNames("4444", 200), ","), "and IAM takes 4096 at most"},
+		{"lender", "cluster", manyClusters(), "more than the 10 managed policies that IAM lets a role have"},
 	} {
 		t.Run(c.example+" "+c.parameter+" "+c.value, func(t *testing.T) {
 			t.Parallel()
@@ -107,6 +144,15 @@ func TestMistakesInParameters(t *testing.T) {
 	}
 }
 
+// manyNames are names of one length that begin alike; with four digits before, accounts.
+func manyNames(begin string, n int) []string {
+	all := make([]string, n)
+	for i := range all {
+		all[i] = fmt.Sprintf("%s%08d", begin, i+1)
+	}
+	return all
+}
+
 // manyClusters are more than one policy can name.
 func manyClusters() string {
 	var all []string
@@ -134,11 +180,11 @@ func TestExamplesOfParametersPass(t *testing.T) {
 
 func TestReadValues(t *testing.T) {
 	t.Parallel()
-	got, err := ReadValues([]byte("account: 012345678901\nregions: [eu-west-1, us-east-1]\nestate: true\nempty: []\n"))
+	got, err := ReadValues([]byte("account: 012345678901\nregions: [eu-west-1, us-east-1]\nestate: true\nempty: []\nnothing:\nnull: ~\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Values{"account": {"012345678901"}, "regions": {"eu-west-1", "us-east-1"}, "estate": {"true"}, "empty": {}}
+	want := Values{"account": {"012345678901"}, "regions": {"eu-west-1", "us-east-1"}, "estate": {"true"}, "empty": {}, "nothing": {}, "null": {}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
@@ -149,6 +195,7 @@ func TestReadValues(t *testing.T) {
 		"a: [[b]]":                           "line 1: the value of a is neither text nor a list of texts",
 		"? [x]\n: y":                         "line 1: a name must be text",
 		"a: b: c":                            "reading YAML",
+		"a: b\n---\na: c":                    "a second document begins",
 		strings.Repeat("#", maxParameters+1): "at most",
 	} {
 		if _, err := ReadValues([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {

@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -57,6 +58,7 @@ func given(pairs ...string) iam.Context {
 }
 
 func with(c iam.Context, asks []ask) []ask {
+	asks = slices.Clone(asks)
 	for i := range asks {
 		asks[i].context = c
 	}
@@ -133,11 +135,17 @@ func TestPoliciesAllowWhatIsCalledAndNothingNear(t *testing.T) {
 		{
 			example: "spoke of a region", policy: "collector_read.policy",
 			allowed: join(reading, calls(groupStream("my-access-logs"), "logs:FilterLogEvents"), calls("*", "account:ListRegions", "iam:GetAccountAuthorizationDetails"),
-				calls(gateway("/domainnames/x/basepathmappings"), "apigateway:GET"), calls(gateway("/usageplans/abc123/keys"), "apigateway:GET"), calls("arn:aws:eks:eu-west-1:222233334444:cluster/orders", "eks:DescribeCluster")),
+				calls(gateway("/domainnames/x/basepathmappings"), "apigateway:GET"), calls(gateway("/usageplans/abc123/keys"), "apigateway:GET"), calls("arn:aws:eks:eu-west-1:222233334444:cluster/orders", "eks:DescribeCluster"),
+				calls("arn:aws:wafv2:eu-west-1:222233334444:regional/webacl/shop/11111111-2222-4333-8444-555555555555", "wafv2:GetWebACL", "wafv2:GetLoggingConfiguration"),
+				calls("arn:aws:lambda:eu-west-1:222233334444:function:orders", "lambda:GetPolicy", "lambda:ListFunctionUrlConfigs", "lambda:GetFunctionConfiguration"),
+				calls("arn:aws:lambda:eu-west-1:222233334444:function:orders:live", "lambda:GetPolicy", "lambda:GetFunctionConfiguration")),
 			denied: join(notReading, calls(groupStream("my-access-logs-of-others"), "logs:FilterLogEvents"),
 				calls(strings.Replace(groupStream("API-Gateway-Execution-Logs_a1b2c3d4e5/prod"), place, "us-east-1", 1), "logs:FilterLogEvents"),
 				calls("arn:aws:apigateway:us-east-1::/restapis", "apigateway:GET"),
-				calls("arn:aws:eks:eu-west-1:222233334444:cluster/orders", "eks:CreateAccessEntry", "eks:DeleteCluster")),
+				calls("arn:aws:eks:eu-west-1:222233334444:cluster/orders", "eks:CreateAccessEntry", "eks:DeleteCluster"),
+				calls("arn:aws:wafv2:eu-west-1:222233334444:regional/webacl/shop/11111111-2222-4333-8444-555555555555", "wafv2:UpdateWebACL", "wafv2:PutLoggingConfiguration"),
+				calls("arn:aws:lambda:eu-west-1:222233334444:function:orders", "lambda:GetFunction", "lambda:InvokeFunction", "lambda:InvokeFunctionUrl", "lambda:UpdateFunctionCode", "lambda:AddPermission"),
+				calls("arn:aws:lambda:us-east-1:222233334444:function:orders", "lambda:GetPolicy")),
 		},
 		{example: "spoke", policy: "collector.assume_role_policy", caller: hubARN, allowed: hubTrusted, denied: hubUntrusted},
 		{example: "spoke", policy: "collector.assume_role_policy", caller: "arn:aws:iam::111122223333:role/Other", denied: hubTrusted},

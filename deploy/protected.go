@@ -20,7 +20,7 @@ var protectedAPI = &Stack{
 	Parameters: []Parameter{
 		account, regionOf,
 		{Name: "name", Summary: "name of the API, and of its function", Example: "orders", Required: true, check: checkName},
-		{Name: "stage", Summary: "its stage", Example: "prod", Default: "prod", check: pattern("a stage", `[A-Za-z0-9_-]{1,128}`)},
+		{Name: "stage", Summary: "its stage", Example: "prod", Default: "prod", check: pattern("a stage", stageName)},
 		{Name: "path", Summary: "path of the one resource that it has", Example: "/orders/{id}", Default: "/", check: checkPath},
 		{Name: "methods", Summary: "HTTP methods of the resource", Example: "GET", Default: "GET", List: true, check: oneOf("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")},
 		callerAccounts, callerRoles, callerUsers, callerPrefixes,
@@ -38,6 +38,9 @@ var protectedAPI = &Stack{
 
 func buildProtected(in *input) (*model, error) {
 	m := &model{account: in.text("account"), region: in.text("region")}
+	if err := in.checkResource(); err != nil {
+		return nil, err
+	}
 	policy, err := protection(in, m)
 	if err != nil {
 		return nil, err
@@ -56,9 +59,8 @@ func buildProtected(in *input) (*model, error) {
 	})
 	before := []*resource{m.add(&resource{
 		label: "api", comment: "Who may call it. Everybody else is refused.", tf: "aws_api_gateway_rest_api_policy",
-		attrs: []attr{{tf: "rest_api_id", value: ref{api, "id", ""}}, {tf: "policy", value: policy}},
+		attrs: []attr{{tf: "rest_api_id", value: ref{api, "id", ""}}, {tf: "policy", value: apiDocument{policy, api}}},
 	})}
-	m.policies = m.policies[:len(m.policies)-1] // the same document in the other language
 	parent := any(ref{api, "root_resource_id", "RootResourceId"})
 	depth := 0
 	for part := range strings.SplitSeq(strings.Trim(in.text("path"), "/"), "/") {
@@ -88,6 +90,38 @@ func buildProtected(in *input) (*model, error) {
 	return m, nil
 }
 
+// maxAPIResources are the resources of an API, the root among them.
+const maxAPIResources = 300
+
+// checkResource refuses paths that a request may have and a resource may not, and what
+// would be made twice.
+func (in *input) checkResource() error {
+	parts := strings.Split(strings.Trim(in.text("path"), "/"), "/")
+	seen := map[string]bool{}
+	for i, part := range parts {
+		switch {
+		case strings.ContainsAny(part, "~+") && !strings.HasSuffix(part, "+}"):
+			return in.fail("path", "use letters, digits and ._-:", "API Gateway lets no resource have ~ or + in its path")
+		case strings.HasSuffix(part, "+}") && i < len(parts)-1:
+			return in.fail("path", "let "+part+" be the last", "%s takes the rest of the path, and %s comes after it", part, parts[i+1])
+		case strings.HasPrefix(part, "{") && seen[part]:
+			return in.fail("path", "give each parameter a name of its own", "%s is there twice", part)
+		}
+		seen[part] = true
+	}
+	if len(parts) >= maxAPIResources {
+		return in.fail("path", "shorten it", "it has %d segments, each a resource, and an API has %d", len(parts), maxAPIResources)
+	}
+	if in.text("access-log-group") == "/aws/lambda/"+in.text("name") {
+		return in.fail("access-log-group", "name another group", "%s is the group of the function's own log", in.text("access-log-group"))
+	}
+	if arn := strings.Split(in.text("function-arn"), ":"); len(arn) > 4 && arn[4] != in.text("account") {
+		return in.fail("function-arn", "name a function of the account "+in.text("account"),
+			"it is of the account %s, and only that account can let the API call it", arn[4])
+	}
+	return in.checkHere("function-arn")
+}
+
 // protection is the resource policy in the form without the API's id.
 func protection(in *input, m *model) (document, error) {
 	const anyID = "a1b2c3d4e5"
@@ -99,12 +133,16 @@ func protection(in *input, m *model) (document, error) {
 	if err != nil {
 		return document{}, in.fail("", "name caller-accounts, caller-roles, caller-users or caller-role-prefixes", "%w", err)
 	}
+	// Best evidence: the size counts once API Gateway has filled in the rest of the ARNs.
+	if n := len(d.JSON()); n > maxResourcePolicy {
+		return document{}, in.tooLong("the resource policy has %d bytes, and API Gateway takes %d", n, maxResourcePolicy)
+	}
 	d, err = shortForm(d, in.arn("execute-api", m.region, m.account, anyID))
 	remark := wide(in)
 	if strings.Contains(in.text("path"), "{") {
 		remark = "In the path a * stands where the template has a parameter; it also matches further segments."
 	}
-	return document{d, map[string]string{
+	return document{Document: d, remarks: map[string]string{
 		"Callers":      strings.TrimSpace("Accounts here let in their roles and users as far as their own policies allow. " + remark),
 		"RolePrefixes": strings.TrimSpace("Principal cannot hold a part of a name, so the account stands there and the condition limits it. " + remark),
 		"Preflight":    "Browsers do not sign OPTIONS, so everybody may send it; it is answered without the function.",
@@ -145,7 +183,11 @@ func (m *model) backend(in *input) (arn any, permitted *resource, err error) {
 }
 
 func (m *model) function(in *input) (*resource, error) {
-	name := in.text("name")
+	name, roleEnd := in.text("name"), "-function"
+	if len(name)+len(roleEnd) > maxRoleName {
+		return nil, in.fail("name", fmt.Sprintf("shorten it to %d characters, or give function-arn", maxRoleName-len(roleEnd)),
+			"the function's role would be named %s, and the name of a role has %d characters at most", name+roleEnd, maxRoleName)
+	}
 	group := m.logGroup("log", "The function's own log.", "/aws/lambda/"+name, in.number("retention-days"), "")
 	w := &writer{}
 	w.allow("WriteOwnLog", "The streams of the function's own group, whose names Lambda makes.", []string{"logs:CreateLogStream", "logs:PutLogEvents"},
@@ -158,7 +200,7 @@ func (m *model) function(in *input) (*resource, error) {
 	if err != nil {
 		return nil, err
 	}
-	role := m.role("function_role", "The function's role.", name+"-function", "The function behind an API runs with it", trust)
+	role := m.role("function_role", "The function's role.", name+roleEnd, "The function behind an API runs with it", trust)
 	rights := m.policy(role, "function_log", "", "WriteOwnLog", d)
 	const timeout = 29 // seconds: API Gateway waits no longer
 	return m.add(&resource{

@@ -164,11 +164,11 @@ func (w *writer) allow(sid, remark string, actions, resources []string, conditio
 func (w *writer) document() (document, error) {
 	d := &iam.Document{Kind: iam.KindIdentity, Version: iam.Version2012, Statements: w.statements}
 	parsed, err := iam.Parse(iam.KindIdentity, d.Pretty())
-	return document{parsed, w.remarks}, err
+	return document{Document: parsed, remarks: w.remarks}, err
 }
 
 // trusted is a trust policy, with remarks.
 func trusted(p iam.TrustPolicy, remarks map[string]string) (document, error) {
 	d, err := iam.GenerateTrust(p)
-	return document{d, remarks}, err
+	return document{Document: d, remarks: remarks}, err
 }

@@ -179,7 +179,9 @@ func tokens(value any) hclwrite.Tokens {
 		}
 		return braces(names, values)
 	case document:
-		return hclwrite.TokensForFunctionCall("jsonencode", policyTokens(v.tree()))
+		return hclwrite.TokensForFunctionCall("jsonencode", policyTokens(v.tree(), nil))
+	case apiDocument:
+		return hclwrite.TokensForFunctionCall("jsonencode", policyTokens(v.tree(), v.api))
 	case ref:
 		return ident(v.to.tf + "." + v.to.label + "." + v.tf)
 	case expr:
@@ -227,20 +229,21 @@ func braces(names, values []hclwrite.Tokens) hclwrite.Tokens {
 	return append(out, &hclwrite.Token{Type: hclsyntax.TokenCBrace, Bytes: []byte("}")})
 }
 
-// policyTokens writes the tree of a policy as an HCL object with its remarks.
-func policyTokens(n *yaml.Node) hclwrite.Tokens {
+// policyTokens writes the tree of a policy as an HCL object with its remarks. Where an
+// API is given, its ARN stands in place of execute-api: in the short form of a resource.
+func policyTokens(n *yaml.Node, api *resource) hclwrite.Tokens {
 	switch n.Kind {
 	case yaml.MappingNode:
 		var names, values []hclwrite.Tokens
 		for i := 0; i < len(n.Content); i += 2 {
-			names, values = append(names, key(n.Content[i].Value)), append(values, policyTokens(n.Content[i+1]))
+			names, values = append(names, key(n.Content[i].Value)), append(values, policyTokens(n.Content[i+1], api))
 		}
 		return braces(names, values)
 	case yaml.SequenceNode:
 		items := make([]hclwrite.Tokens, len(n.Content))
 		remarked := false
 		for i, c := range n.Content {
-			items[i] = policyTokens(c)
+			items[i] = policyTokens(c, api)
 			if c.HeadComment != "" {
 				remarked = true
 				items[i] = append(comment(strings.ReplaceAll(c.HeadComment, "# ", "")), items[i]...)
@@ -248,6 +251,10 @@ func policyTokens(n *yaml.Node) hclwrite.Tokens {
 		}
 		return tuple(items, remarked)
 	default:
+		// A checked stage or path holds neither a quotation mark nor the beginning of a template.
+		if rest, short := strings.CutPrefix(n.Value, "execute-api:/"); short && api != nil {
+			return ident(`"${` + api.tf + "." + api.label + ".execution_arn}/" + rest + `"`)
+		}
 		return quoted(n.Value)
 	}
 }

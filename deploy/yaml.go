@@ -28,6 +28,15 @@ func scalar(text string) *yaml.Node {
 	return n
 }
 
+// bare is a value as people write it in YAML: in quotes only where it would be read as
+// something else than text.
+func bare(text string) string {
+	if n := scalar(text); n.Style == yaml.DoubleQuotedStyle {
+		return strconv.Quote(text)
+	}
+	return text
+}
+
 func seq(items ...*yaml.Node) *yaml.Node {
 	return &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq", Content: items}
 }
@@ -126,7 +135,7 @@ func restyle(n *yaml.Node) {
 func node(value any) *yaml.Node {
 	switch v := value.(type) {
 	case string:
-		return accountNode(v)
+		return scalar(v)
 	case int:
 		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!int", Value: strconv.Itoa(v)}
 	case bool:
@@ -146,9 +155,7 @@ func node(value any) *yaml.Node {
 		}
 		return n
 	case document:
-		n := v.tree()
-		substitute(n)
-		return n
+		return v.tree()
 	case ref:
 		if v.cfn == "" {
 			return taggedText("!Ref", v.to.id())
@@ -165,27 +172,30 @@ func node(value any) *yaml.Node {
 // deployed in many.
 const anyAccount = "000000000000"
 
-// accountNode writes text that speaks of any account with a function that fills
-// the account in. No checked value holds "${", but policies have variables.
-func accountNode(text string) *yaml.Node {
-	if !strings.Contains(text, anyAccount) {
-		return scalar(text)
-	}
-	text = strings.ReplaceAll(text, "${", "${!")
-	n := scalar(strings.ReplaceAll(text, anyAccount, "${AWS::AccountId}"))
-	n.Tag, n.Style = "!Sub", yaml.DoubleQuotedStyle
-	return n
-}
-
-func substitute(n *yaml.Node) {
-	if n.Kind == yaml.ScalarNode {
-		comment := n.HeadComment
-		*n = *accountNode(n.Value)
-		n.HeadComment = comment
+// anyAccountNodes puts a function that fills the account in wherever a template for any
+// account names it. No checked value holds "${", but policies have variables; nor does
+// one hold that account, which checkAnyAccount sees to.
+func anyAccountNodes(n *yaml.Node) {
+	if n.Kind == yaml.ScalarNode && n.Tag == "!!str" && strings.Contains(n.Value, anyAccount) {
+		n.Value = strings.ReplaceAll(strings.ReplaceAll(n.Value, "${", "${!"), anyAccount, "${AWS::AccountId}")
+		n.Tag, n.Style = "!Sub", yaml.DoubleQuotedStyle
 	}
 	for _, c := range n.Content {
-		substitute(c)
+		anyAccountNodes(c)
 	}
+}
+
+// checkAnyAccount refuses values in which the account that stands for any would be
+// filled in.
+func (in *input) checkAnyAccount() error {
+	for _, name := range sortedKeys(in.values) {
+		for _, v := range in.values[name] {
+			if strings.Contains(v, anyAccount) {
+				return in.fail(name, "write it without twelve zeros in a row", "%s stands for the account that the StackSet deploys in", anyAccount)
+			}
+		}
+	}
+	return nil
 }
 
 func encodeYAML(n *yaml.Node) ([]byte, error) {

@@ -87,11 +87,13 @@ func deployedWorld(t *testing.T, more deploy.Values) (*world, *recorder) {
 	})
 	w.creds = w.sim.Account(hubAccount).Session("GatehouseHub", "e2e", 12*time.Hour)
 	r := w.sim.Account(apiAccount).Region(region)
+	books := r.AddFunction("books", awssim.Object{"Runtime": "python3.13"})
+	acl := r.AddWebACL(awssim.Object{"Name": "items"})
 	r.AddRESTAPI(awssim.RESTAPI{
 		ID: "a1b2c3d4e0", Name: "items", Resources: []awssim.Resource{{Path: "/items/{id}", Methods: []awssim.Method{{HTTPMethod: "POST", Authorization: "AWS_IAM"}}}},
-		Stages: []awssim.Stage{{Name: "prod", LoggingLevel: "INFO", DataTrace: true}},
+		Stages: []awssim.Stage{{Name: "prod", LoggingLevel: "INFO", DataTrace: true, WebACL: acl}},
 	})
-	r.AddHTTPAPI(awssim.API{ID: "b1b2c3d4e0", Name: "catalog", Routes: []awssim.Route{{Key: "GET /books"}}, Stages: []awssim.Stage{{Name: "$default"}}})
+	r.AddHTTPAPI(awssim.API{ID: "b1b2c3d4e0", Name: "catalog", Routes: []awssim.Route{{Key: "GET /books", Integration: &awssim.Integration{Type: "AWS_PROXY", URI: books}}}, Stages: []awssim.Stage{{Name: "$default"}}})
 	r.AddCluster(awssim.Object{"name": "orders", "accessConfig": awssim.Object{"authenticationMode": "API"}}, awssim.Object{"principalArn": "arn:aws:iam::" + apiAccount + ":role/people"})
 	w.logs.AddDelivery(awssim.Delivery{API: "a1b2c3d4e0", Stage: "prod", LogType: "EXECUTION_LOGS", Group: groupName(0)})
 	w.logs.SetDataProtection(groupName(0), `{"Name":"mask"}`)
