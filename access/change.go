@@ -25,7 +25,9 @@ type toldEvent struct {
 	people []string
 }
 
-func (d *Desk) draft(now time.Time) *draft { return &draft{d: d, c: Change{At: now}} }
+func (d *Desk) draft(now time.Time) *draft {
+	return &draft{d: d, c: Change{At: now, IfEpoch: d.clock.epochAt(now)}}
+}
 
 func (f *draft) isEmpty() bool {
 	c := &f.c
@@ -85,6 +87,9 @@ func (f *draft) request(ctx context.Context, a actor, r *Request, from RequestSt
 func (f *draft) grant(ctx context.Context, a actor, before, g *Grant, action, reason string) {
 	g.Version++
 	f.c.Grants = append(f.c.Grants, g)
+	if before == nil {
+		f.c.IfIntegrations = append(f.c.IfIntegrations, g.integrations()...)
+	}
 	if before == nil || before.IsLive() != g.IsLive() || g.IsLive() && !before.ExpiresAt.Equal(g.ExpiresAt) && before.State == g.State {
 		due := f.c.At
 		if g.State == Revoking {
@@ -148,7 +153,7 @@ func (d *Desk) commit(ctx context.Context, f *draft) error {
 	f.c.Letters = nil
 	if d.mailer != nil {
 		for _, n := range f.notices {
-			letters, err := d.mailer.Plan(n)
+			letters, err := d.plan(n)
 			if err != nil {
 				// A notice that cannot be written must not keep access from ending.
 				d.log.ErrorContext(ctx, "writing a notice", "kind", n.Kind, "error", err)
@@ -166,6 +171,9 @@ func (d *Desk) commit(ctx context.Context, f *draft) error {
 	if errors.Is(err, ErrConflict) {
 		d.metrics.conflicts.Inc()
 	}
+	if errors.Is(err, ErrRewound) {
+		d.tellTime(ctx)
+	}
 	if err != nil {
 		return err
 	}
@@ -177,6 +185,25 @@ func (d *Desk) commit(ctx context.Context, f *draft) error {
 	default:
 	}
 	return nil
+}
+
+func (d *Desk) plan(n Notice) (letters []Letter, err error) {
+	err = guarded("the mailer", func() (err error) {
+		letters, err = d.mailer.Plan(n)
+		return err
+	})
+	return letters, err
+}
+
+// tellTime takes the time from the store, where whoever decides next finds that it was
+// set back. The sweeper does so too, a moment later.
+func (d *Desk) tellTime(ctx context.Context) {
+	pulse, err := d.store.Pulse(ctx)
+	if err != nil {
+		d.log.WarnContext(ctx, "looking what time it is for lending", "error", err)
+		return
+	}
+	d.clock.Follow(pulse.High, pulse.Epoch)
 }
 
 // conflictsAtMost is how often a change is decided again before its caller is told

@@ -20,6 +20,10 @@ import (
 //     back either, and of several servers none is behind the newest commit of another
 //     for longer than a look takes.
 //
+// A time that ran ahead by mistake stays ahead until the wall clock has caught up, and is
+// as good as any for what is lent: all ends after the time that it was lent for. Who wants
+// it right sooner sets it back, and all that is open with it: see Desk.ResetClock.
+//
 // Both jumps are alarms: what is shown, annotated in a target or written into a
 // session policy as a time is only as right as the wall clock.
 type Clock struct {
@@ -31,6 +35,11 @@ type Clock struct {
 	mono time.Time // reading of the monotonic clock at the last look
 	last time.Time // the answer at the last look
 	off  time.Duration
+	// since is when the wall clock was first seen behind, by the wall clock.
+	since time.Time
+	// epoch counts how often the time was set back, if that is known.
+	epoch int64
+	known bool
 }
 
 // jump is how far the clocks may be apart before it is a jump. Below, they are
@@ -79,17 +88,18 @@ func (c *Clock) now() time.Time {
 	case off > jump:
 		c.log.Error("the wall clock jumped ahead: grants may end early", "by", off.Round(time.Millisecond).String(), "now", wall)
 		c.alarm(off)
-		c.off = 0
+		c.off, c.since = 0, time.Time{}
 	case off < -jump && c.off == 0:
 		c.log.Error("the wall clock is behind the time that lending has seen: going on without it until it has caught up; check the clock of this machine",
-			"by", (-off).Round(time.Millisecond).String(), "wall", wall, "now", c.last)
-		c.off = off
+			"by", (-off).Round(time.Millisecond).String(), "wall", wall, "now", c.last,
+			"hint", "if the time of lending is wrong and not the wall clock: gatehouse access clock")
+		c.off, c.since = off, wall
 		c.alarm(off)
 	case off < -jump:
 		c.off = off
 		c.alarm(off)
 	case c.off != 0:
-		c.off = 0
+		c.off, c.since = 0, time.Time{}
 		c.log.Info("the wall clock has caught up with the time of lending")
 		c.alarm(0)
 	}
@@ -101,9 +111,57 @@ func (c *Clock) now() time.Time {
 func (c *Clock) Raise(t time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.raise(t)
+}
+
+func (c *Clock) raise(t time.Time) {
 	if now := c.now(); t.After(now) {
 		c.last = t.Round(0).UTC()
 	}
+}
+
+// Follow makes sure that the time is not before high, the newest that anybody has
+// committed in an epoch. In an epoch that is new it begins anew from high, or from the
+// wall clock where that is further: the time of before it holds no longer.
+func (c *Clock) Follow(high time.Time, epoch int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.known && epoch > c.epoch {
+		c.log.Warn("the time of lending was set back", "from", c.now(), "to", high)
+		c.mono, c.last, c.off, c.since = time.Now(), high.Round(0).UTC(), 0, time.Time{}
+		c.alarm(0)
+	}
+	if !c.known || epoch >= c.epoch {
+		c.known, c.epoch = true, max(epoch, c.epoch)
+		c.raise(high)
+	}
+}
+
+// epochAt is the epoch that a time was told in, a moment ago; nil: none is known yet. A
+// time of before the newest epoch lies ahead of the time of now, for only what is ahead
+// is set back.
+func (c *Clock) epochAt(t time.Time) *int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.known {
+		return nil
+	}
+	epoch := c.epoch
+	if t.After(c.now()) {
+		epoch--
+	}
+	return &epoch
+}
+
+// reading is what the clocks show in one moment. since is when this process first saw
+// that the wall clock is behind, by the wall clock.
+func (c *Clock) reading() (wall, now, since time.Time, epoch int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	// The wall clock first: the time of lending, read after it, is then never before it.
+	wall = c.wall().Round(0).UTC().Truncate(time.Microsecond)
+	now = c.now().Truncate(time.Microsecond)
+	return wall, now, c.since, c.epoch
 }
 
 // Off is how far the wall clock is behind the time of lending, negative, while

@@ -92,8 +92,9 @@ type Limits struct {
 	// PerIntegration is how many objects of one integration are changed at once;
 	// default 16.
 	PerIntegration int
-	// Lease is how long a process that died keeps others from its objects; default
-	// 5 s. A running one renews its leases.
+	// Lease is how long a process of which nobody knows whether it died keeps others
+	// from its objects; default 5 s. A running one renews its leases, and those of one
+	// that is known to be dead end at once.
 	Lease time.Duration
 	// Operation is how long one change of an object may take; default 30 s.
 	Operation time.Duration
@@ -132,7 +133,7 @@ type Options struct {
 	Logger  *slog.Logger          // nil: silent
 	Metrics prometheus.Registerer // nil: off
 	Limits  Limits
-	// Instance names this process among those that share the store; default host,
+	// Instance names this process among all that ever share the store; default host,
 	// process and a random number.
 	Instance string
 }
@@ -141,21 +142,23 @@ type Options struct {
 // may do and see what; a person that comes in as an argument has to be the one who
 // is signed in. It is safe for concurrent use, and several may share a store.
 type Desk struct {
-	store   Store
-	types   map[string]Provisioner
-	facts   flow.Facts
-	mailer  Mailer
-	log     *slog.Logger
-	limits  Limits
-	holder  string
-	clock   *Clock
-	metrics *metrics
-	watch   watchers
+	store  Store
+	types  map[string]Provisioner
+	facts  flow.Facts
+	mailer Mailer
+	log    *slog.Logger
+	limits Limits
+	// instance begins the names under which leases are taken; see attendance.
+	instance string
+	attended *attendance
+	clock    *Clock
+	metrics  *metrics
+	watch    watchers
 
 	wake    chan struct{}   // something was committed here
 	results chan settlement // from the lanes to the settler
 
-	alarmed map[string]time.Time // of one goroutine: integrations that are late, and when it was told
+	alarmed map[string]time.Time // of one goroutine: integrations that are late, and when it was told; monotonic
 
 	mu       sync.Mutex
 	compiled *flow.Set // of version
@@ -169,15 +172,16 @@ func NewDesk(o Options) (*Desk, error) {
 	}
 	d := &Desk{
 		store: o.Store, types: map[string]Provisioner{}, facts: o.Facts, mailer: o.Mailer,
-		log: o.Logger, limits: o.Limits.withDefaults(), holder: o.Instance,
+		log: o.Logger, limits: o.Limits.withDefaults(), instance: o.Instance,
 		wake: make(chan struct{}, 1), results: make(chan settlement), alarmed: map[string]time.Time{},
 	}
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
 	}
-	if d.holder == "" {
-		d.holder = instanceName()
+	if d.instance == "" {
+		d.instance = instanceName()
 	}
+	d.attended = newAttendance(d)
 	for _, p := range o.Provisioners {
 		if d.types[p.Type()] != nil {
 			return nil, fmt.Errorf("lending: two provisioners serve integrations of type %q", p.Type())

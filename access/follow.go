@@ -24,7 +24,7 @@ func (d *Desk) Follow(ctx context.Context) error {
 			continue
 		}
 		failed = false
-		d.clock.Raise(pulse.High)
+		d.clock.Follow(pulse.High, pulse.Epoch)
 		if seq != 0 && pulse.Seq != seq {
 			d.watch.tell(Event{Kind: "any", At: d.clock.Now()})
 		}

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/gatehouse-project/gatehouse/access/flow"
 	"github.com/gatehouse-project/gatehouse/audit"
@@ -93,7 +94,7 @@ func (d *Desk) extension(ctx context.Context, f *draft, first *Request, g *Grant
 	if j := strings.TrimSpace(justification); j != "" {
 		q.Justification = j
 	}
-	if len(q.Justification) > maxJustification {
+	if utf8.RuneCountInString(q.Justification) > maxJustification {
 		return flow.Decision{}, q, nil, fmt.Errorf("%w: the justification has more than %d characters", ErrInvalid, maxJustification)
 	}
 	facts, err := d.factsOf(ctx, q.Items)
@@ -129,7 +130,7 @@ func (d *Desk) Return(ctx context.Context, grant string, by flow.Person, via str
 // Revoke ends somebody's grant early: who agreed to it, who owns what it is of, and
 // who administers may. It wants a reason.
 func (d *Desk) Revoke(ctx context.Context, grant string, by flow.Person, reason, via string) (*Grant, error) {
-	if reason = strings.TrimSpace(reason); reason == "" || len(reason) > maxReason {
+	if reason = strings.TrimSpace(reason); reason == "" || utf8.RuneCountInString(reason) > maxReason {
 		return nil, fmt.Errorf("%w: give a reason of at most %d characters", ErrInvalid, maxReason)
 	}
 	return d.endOne(ctx, grant, by, via, Revoked, reason, standing.revokes, "who agreed to the grant, who owns what it is of, and who administers may revoke it")
@@ -275,7 +276,7 @@ func (d *Desk) Panic(ctx context.Context, scope StopScope, by flow.Person, reaso
 	if !by.Admin || by.ID == "" {
 		return 0, fmt.Errorf("%w: who administers may stop lending", ErrForbidden)
 	}
-	if reason = strings.TrimSpace(reason); reason == "" || len(reason) > maxReason {
+	if reason = strings.TrimSpace(reason); reason == "" || utf8.RuneCountInString(reason) > maxReason {
 		return 0, fmt.Errorf("%w: give a reason of at most %d characters", ErrInvalid, maxReason)
 	}
 	if err := scope.check(); err != nil {

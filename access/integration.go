@@ -91,9 +91,10 @@ func (d *Desk) viewIntegration(ctx context.Context, who flow.Person, i *Integrat
 	v.Live = live.Total
 	if !who.Admin {
 		// How a target is reached is nobody's business who does not run it.
-		v.Config, v.Secret, v.Health.Checks = nil, nil, nil
+		v.Config, v.Secret, v.Health.Checks, v.Health.Runs = nil, nil, nil, nil
 		return v, nil
 	}
+	v.Health.Runs = runsAt(v.Health.Runs, d.clock.Now())
 	drift, err := d.store.Drifts(ctx, i.Name, 100)
 	for _, one := range drift {
 		if one.Mended.IsZero() {
@@ -250,7 +251,11 @@ func (d *Desk) check(ctx context.Context, name string) error {
 	}
 	bound, cancel := context.WithTimeout(ctx, checkWithin)
 	defer cancel()
-	checks, err := p.Check(bound, i)
+	var checks []Check
+	err = guarded("the provisioner", func() (err error) {
+		checks, err = p.Check(bound, i)
+		return err
+	})
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -334,7 +339,11 @@ func (d *Desk) discover(ctx context.Context, name string) error {
 	}
 	bound, cancel := context.WithTimeout(ctx, discoverWithin)
 	defer cancel()
-	found, err := p.Discover(bound, i)
+	var found []flow.Resource
+	err = guarded("the provisioner", func() (err error) {
+		found, err = p.Discover(bound, i)
+		return err
+	})
 	if err == nil && len(found) > maxResourcesKept {
 		err = fmt.Errorf("it has %d resources, and at most %d can be kept: limit resource_types", len(found), maxResourcesKept)
 	}

@@ -23,29 +23,36 @@ type keeper struct {
 const keepEvery = 5 * time.Second
 
 func (k *keeper) run(ctx context.Context) {
-	// When this process last tried: after a start always once, and what failed again
-	// after a while.
+	// When this process last tried, by the monotonic clock: after a start always once,
+	// and what failed again after a while.
 	var reconciled, discovered time.Time
 	again := min(time.Minute, k.d.limits.Reconcile)
+	tried := func(last time.Time, every time.Duration) bool { return last.IsZero() || time.Since(last) >= every }
 	for {
-		i, err := k.d.store.Integration(ctx, k.name)
+		var i *Integration
+		err := guarded("looking after an integration", func() (err error) {
+			i, err = k.d.store.Integration(ctx, k.name)
+			return err
+		})
 		if err == nil {
 			now := k.d.clock.Now()
 			due := func(last time.Time, every time.Duration) bool { return now.Sub(last) >= every }
-			if due(reconciled, k.d.limits.Reconcile) || i.Health.ReconcileError != "" && due(reconciled, again) {
-				_, err := k.d.reconcile(ctx, k.name)
-				k.report(ctx, "reconcile", err)
-				k.report(ctx, "withdraw", k.d.withdraw(ctx, k.name))
-				reconciled = now
+			if tried(reconciled, k.d.limits.Reconcile) || i.Health.ReconcileError != "" && tried(reconciled, again) {
+				reconciled = time.Now()
+				k.step(ctx, "reconcile", func() error {
+					_, err := k.d.reconcile(ctx, k.name)
+					return err
+				})
+				k.step(ctx, "withdraw", func() error { return k.d.withdraw(ctx, k.name) })
 			}
 			if due(i.Health.CheckedAt, k.d.limits.Discover) || !i.Health.OK() && due(i.Health.CheckedAt, again) {
-				k.report(ctx, "check", k.d.check(ctx, k.name))
+				k.step(ctx, "check", func() error { return k.d.check(ctx, k.name) })
 			}
-			if due(i.Health.DiscoveredAt, k.d.limits.Discover) && due(discovered, again) {
-				discovered = now
-				k.report(ctx, "discover", k.d.discover(ctx, k.name))
-				k.report(ctx, "clean", k.d.clean(ctx, i))
-				k.report(ctx, "rotate", k.d.rotate(ctx, i))
+			if due(i.Health.DiscoveredAt, k.d.limits.Discover) && tried(discovered, again) {
+				discovered = time.Now()
+				k.step(ctx, "discover", func() error { return k.d.discover(ctx, k.name) })
+				k.step(ctx, "clean", func() error { return k.d.clean(ctx, i) })
+				k.step(ctx, "rotate", func() error { return k.d.rotate(ctx, i) })
 			}
 		}
 		if !pause(ctx, keepEvery+jitter(time.Second)) {
@@ -54,9 +61,10 @@ func (k *keeper) run(ctx context.Context) {
 	}
 }
 
-func (k *keeper) report(ctx context.Context, step string, err error) {
+// step does one thing. A defect in it must not be the end of the others.
+func (k *keeper) step(ctx context.Context, step string, do func() error) {
 	result := "done"
-	if err != nil {
+	if err := guarded(step, do); err != nil {
 		result = "failed"
 		if ctx.Err() == nil {
 			k.d.log.WarnContext(ctx, "looking after an integration", "integration", k.name, "step", step, "error", err)
@@ -97,7 +105,11 @@ func (d *Desk) reconcile(ctx context.Context, name string) ([]Drift, error) {
 		return nil, err
 	}
 	bound, cancel := context.WithTimeout(ctx, discoverWithin)
-	found, err := p.List(bound, i)
+	var found []Found
+	err = guarded("the provisioner", func() (err error) {
+		found, err = p.List(bound, i)
+		return err
+	})
 	cancel()
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
@@ -176,7 +188,7 @@ func (c *comparison) compare(ctx context.Context, found []Found) error {
 		one := &found[n]
 		key := c.i.Name + "/" + one.Key
 		if one.Key == "" {
-			c.note(Drift{Key: "?" + one.Name, Name: one.Name, Kind: "orphan", Grants: one.Grants, Detail: "it carries gatehouse's mark, and what it is cannot be told; remove it by hand"})
+			c.note(Drift{Key: "?" + one.Name, Name: one.Name, Kind: "orphan", Grants: one.Grants, ByHand: true, Detail: "it carries gatehouse's mark, and what it is cannot be told; remove it by hand"})
 			continue
 		}
 		c.found[key] = true
@@ -229,6 +241,7 @@ func (c *comparison) orphan(ctx context.Context, key string, one *Found) error {
 	case c.i.DeleteOrphans:
 		drift.Detail = "it carries gatehouse's mark, and no grant explains it; it is removed, as delete_orphans says"
 	default:
+		drift.ByHand = true
 		drift.Detail = "it carries gatehouse's mark, and no grant explains it; remove it by hand, or set delete_orphans"
 		c.note(drift)
 		return nil
@@ -266,6 +279,11 @@ func (c *comparison) drift(ctx context.Context, known []Drift) []Drift {
 		c.f.c.Drifts = append(c.f.c.Drifts, *one)
 	}
 	for _, old := range stands {
+		if o := c.ledger[old.Key]; o != nil && !c.rest[old.Key] {
+			// It is being mended still: what was seen of it says nothing, so it stands.
+			c.drifts = append(c.drifts, old)
+			continue
+		}
 		old.Mended = c.f.c.At
 		c.f.c.Drifts = append(c.f.c.Drifts, old)
 		c.f.event(ctx, sweeper, "drift.mended", audit.Subject{Kind: "object", ID: old.Key, Name: old.Name}, "", map[string]string{"kind": old.Kind})
@@ -320,7 +338,7 @@ func (d *Desk) clean(ctx context.Context, i *Integration) error {
 	var errs []error
 	for _, p := range people {
 		bound, cancel := context.WithTimeout(ctx, d.limits.Operation)
-		err := c.Clean(bound, i, p)
+		err := guarded("the provisioner", func() error { return c.Clean(bound, i, p) })
 		cancel()
 		if err != nil {
 			errs = append(errs, fmt.Errorf("cleaning up after %s: %w", p.ID, err))
@@ -350,7 +368,7 @@ func (d *Desk) rotate(ctx context.Context, i *Integration) error {
 	}
 	bound, cancel := context.WithTimeout(ctx, discoverWithin)
 	defer cancel()
-	err := r.Rotate(bound, i)
+	err := guarded("the provisioner", func() error { return r.Rotate(bound, i) })
 	if err == nil {
 		f := d.draft(d.clock.Now())
 		f.event(ctx, sweeper, "integration.rotated", audit.Subject{Kind: "integration", ID: i.Name}, fmt.Sprintf("its credentials were %d days old", i.RotationDays), nil)

@@ -26,6 +26,7 @@ type lane struct {
 // flight is one change under way.
 type flight struct {
 	lease  Lease
+	holder string    // who has the lease
 	since  time.Time // when the lease was last taken or renewed; monotonic
 	timer  *time.Timer
 	cancel context.CancelCauseFunc
@@ -38,11 +39,13 @@ var (
 	errLeaseOver   = errors.New("the lease of the object ran out")
 	errOperation   = errors.New("it took too long")
 	errLeaseStolen = errors.New("another process took the object over")
+	errGone        = errors.New("others took this process for dead")
 )
 
 // settlement is what an Apply gave.
 type settlement struct {
 	Leased
+	holder  string // who has the lease
 	applied Applied
 	err     error
 	// stopped is set if it was given up because the process stops.
@@ -82,7 +85,11 @@ func (l *lane) run(ctx context.Context) {
 		}
 		// Several wake-ups at once are one look.
 		for {
-			more, err := l.take(ctx, &flights)
+			var more bool
+			err := guarded("taking objects to change", func() (err error) {
+				more, err = l.take(ctx, &flights)
+				return err
+			})
 			if err != nil && ctx.Err() == nil {
 				l.d.log.ErrorContext(ctx, "leasing objects to change", "integration", l.name, "error", err)
 				if !pause(ctx, time.Second) {
@@ -119,15 +126,15 @@ func (l *lane) take(ctx context.Context, flights *sync.WaitGroup) (more bool, er
 	// The lease is reckoned from before it was asked for, so that it is over here no
 	// later than for others.
 	since := time.Now()
-	now := l.d.clock.Now()
+	now, holder := l.d.clock.Now(), l.d.attended.holder()
 	leased, err := l.d.store.LeaseObjects(ctx, LeaseQuery{
-		Integration: l.name, Holder: l.d.holder, Now: now, Until: now.Add(l.d.limits.Lease), Limit: n,
+		Integration: l.name, Holder: holder, Now: now, Until: now.Add(l.d.limits.Lease), Limit: n,
 	})
 	if err != nil || len(leased) == 0 {
 		return false, err
 	}
 	for i := range leased {
-		f := l.launch(ctx, leased[i].Lease, since)
+		f := l.launch(ctx, leased[i].Lease, holder, since)
 		flights.Go(func() { l.fly(f.ctx, f.flight, leased[i]) })
 	}
 	return len(leased) == n, nil
@@ -138,15 +145,20 @@ type launched struct {
 	ctx context.Context //nolint:containedctx // it is handed to the goroutine that ends it
 }
 
-func (l *lane) launch(ctx context.Context, lease Lease, since time.Time) launched {
+func (l *lane) launch(ctx context.Context, lease Lease, holder string, since time.Time) launched {
 	ctx, cancel := context.WithCancelCause(ctx)
-	f := &flight{lease: lease, since: since, cancel: cancel}
+	f := &flight{lease: lease, holder: holder, since: since, cancel: cancel}
 	l.mu.Lock()
 	l.flying[lease.Key] = f
 	// A write that reaches the target after the lease could undo what the next one
 	// did, so nothing is sent any more then.
 	f.timer = time.AfterFunc(l.d.limits.Lease-time.Since(since), func() { l.lose(f, errLeaseOver) })
 	l.mu.Unlock()
+	// The name may have been lost while the lease was taken under it: whoever lost it
+	// then did not see this flight.
+	if l.d.attended.isLost(holder) {
+		l.lose(f, errGone)
+	}
 	return launched{f, ctx}
 }
 
@@ -157,54 +169,79 @@ func (l *lane) lose(f *flight, why error) {
 	f.cancel(why)
 }
 
+// loseAll stops what is under way under the name of a holder that is taken for dead.
+func (l *lane) loseAll(holder string) {
+	var lost []*flight
+	l.mu.Lock()
+	for _, f := range l.flying {
+		if f.holder == holder {
+			lost = append(lost, f)
+		}
+	}
+	l.mu.Unlock()
+	for _, f := range lost {
+		l.lose(f, errGone)
+	}
+}
+
 // renew keeps the leases of what is under way.
 func (l *lane) renew(ctx context.Context) {
 	every := l.d.limits.Lease / 4
 	for pause(ctx, every) {
-		var leases []Lease
+		leases := map[string][]Lease{} // by holder, of whom there is one unless a name was lost
 		l.mu.Lock()
 		for _, f := range l.flying {
 			if !f.lost && time.Since(f.since) >= every {
-				leases = append(leases, f.lease)
+				leases[f.holder] = append(leases[f.holder], f.lease)
 			}
 		}
 		l.mu.Unlock()
-		if len(leases) == 0 {
-			continue
+		for holder, of := range leases {
+			l.renewOf(ctx, holder, of)
 		}
-		since := time.Now()
-		kept, err := l.d.store.RenewLeases(ctx, l.d.holder, leases, l.d.clock.Now().Add(l.d.limits.Lease))
-		if err != nil {
-			if ctx.Err() == nil {
-				l.d.log.ErrorContext(ctx, "renewing leases", "integration", l.name, "error", err)
-			}
-			continue // until they run out
+	}
+}
+
+func (l *lane) renewOf(ctx context.Context, holder string, leases []Lease) {
+	since := time.Now()
+	var kept []string
+	err := guarded("renewing leases", func() (err error) {
+		kept, err = l.d.store.RenewLeases(ctx, holder, leases, l.d.clock.Now().Add(l.d.limits.Lease))
+		return err
+	})
+	if err != nil {
+		if ctx.Err() == nil {
+			l.d.log.ErrorContext(ctx, "renewing leases", "integration", l.name, "error", err)
 		}
-		still := map[string]bool{}
-		for _, key := range kept {
-			still[key] = true
+		return // until they run out
+	}
+	still := map[string]bool{}
+	for _, key := range kept {
+		still[key] = true
+	}
+	for _, lease := range leases {
+		l.mu.Lock()
+		f := l.flying[lease.Key]
+		ours := f != nil && f.lease.Fence == lease.Fence && !f.lost
+		if ours && still[lease.Key] && f.timer.Stop() {
+			f.since = since
+			f.timer.Reset(l.d.limits.Lease - time.Since(since))
 		}
-		for _, lease := range leases {
-			l.mu.Lock()
-			f := l.flying[lease.Key]
-			ours := f != nil && f.lease.Fence == lease.Fence && !f.lost
-			if ours && still[lease.Key] && f.timer.Stop() {
-				f.since = since
-				f.timer.Reset(l.d.limits.Lease - time.Since(since))
-			}
-			l.mu.Unlock()
-			if ours && !still[lease.Key] {
-				l.lose(f, errLeaseStolen)
-			}
+		l.mu.Unlock()
+		if ours && !still[lease.Key] {
+			l.lose(f, errLeaseStolen)
 		}
 	}
 }
 
 // fly changes one object and has what came of it written.
 func (l *lane) fly(ctx context.Context, f *flight, it Leased) {
-	s := settlement{Leased: it, done: make(chan struct{})}
+	s := settlement{Leased: it, holder: f.holder, done: make(chan struct{})}
 	start := time.Now()
-	s.applied, s.err = l.apply(ctx, it)
+	s.err = guarded("changing an object", func() (err error) {
+		s.applied, err = l.apply(ctx, it)
+		return err
+	})
 	l.d.metrics.applySecond.WithLabelValues(l.name).Observe(time.Since(start).Seconds())
 	if cause := context.Cause(ctx); s.err != nil && cause != nil {
 		s.stopped = errors.Is(cause, context.Canceled)
@@ -254,7 +291,7 @@ func outcome(s *settlement) string {
 	}
 }
 
-// apply asks the provisioner. A panic of one is an error of this object alone.
+// apply asks the provisioner.
 func (l *lane) apply(ctx context.Context, it Leased) (out Applied, err error) {
 	i, err := l.d.store.Integration(ctx, l.name)
 	if err != nil {
@@ -270,11 +307,6 @@ func (l *lane) apply(ctx context.Context, it Leased) (out Applied, err error) {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, l.d.limits.Operation, errOperation)
 	defer cancel()
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("the provisioner of %q failed: %v", i.Type, r)
-		}
-	}()
 	return p.Apply(ctx, i, Wanted{Key: key, Generation: it.Object.Generation, Holdings: it.Holdings, Kept: it.Object.Kept})
 }
 

@@ -18,6 +18,26 @@ type frozen struct {
 	access.Store
 	still atomic.Bool
 	dead  atomic.Bool
+	shown atomic.Pointer[access.Presence]
+}
+
+func (f *frozen) Attend(ctx context.Context, holder string) (access.Presence, error) {
+	if f.still.Load() || f.dead.Load() {
+		return nil, errors.New("the process stands still")
+	}
+	shown, err := f.Store.Attend(ctx, holder)
+	if err == nil {
+		f.shown.Store(&shown)
+	}
+	return shown, err
+}
+
+// die is what a kill is to the store.
+func (f *frozen) die() {
+	f.dead.Store(true)
+	if shown := f.shown.Load(); shown != nil {
+		_ = (*shown).Close()
+	}
 }
 
 func (f *frozen) RenewLeases(ctx context.Context, holder string, leases []access.Lease, until time.Time) ([]string, error) {
@@ -53,7 +73,12 @@ func TestLateWrite(t *testing.T) {
 		within time.Duration
 	}{
 		"of a process that stood still": {false, 20 * time.Second, time.Second},
-		"of a process that died":        {true, 9 * time.Second, 4 * time.Second},
+		// A process that died is noticed a second after it began: the later a write of it
+		// lands, the longer it may live.
+		"of a process that died":           {true, 9 * time.Second, 4 * time.Second},
+		"of a process that died just now":  {true, 1600 * time.Millisecond, 700 * time.Millisecond},
+		"of a process that died a bit ago": {true, 2500 * time.Millisecond, 1100 * time.Millisecond},
+		"of a process that died for long":  {true, 25 * time.Second, 5100 * time.Millisecond},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -78,7 +103,9 @@ func TestLateWrite(t *testing.T) {
 				defer w.run(first)()
 				r := w.request(first, access.Ask{By: w.person("ann"), Items: []access.ItemRef{ref("one", "payments", "view")}})
 				time.Sleep(time.Second)
-				store.dead.Store(c.dies)
+				if c.dies {
+					store.die()
+				}
 				second := w.desk(options)
 				defer w.run(second)()
 				w.eventually(8*time.Second, "the other process has put it in place", func() bool { return w.grant(r.Grant).State == access.Active })

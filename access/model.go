@@ -233,6 +233,8 @@ type Health struct {
 	RotatedAt time.Time `json:"rotated_at,omitzero"`
 	// RotateError is why that failed last; empty if it did not.
 	RotateError string `json:"rotate_error,omitempty"`
+	// Runs are what people had the target asked last, the oldest first.
+	Runs []TargetRun `json:"runs,omitempty"`
 }
 
 // Check is one thing that was looked at when an integration was connected.

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -38,24 +39,43 @@ func (e event) String() string {
 var eventKinds = []string{
 	"ask", "ask", "ask", "ask", "wait", "wait", "wait", "return", "revoke", "extend", "panic", "lift", "left",
 	"down", "slow", "lies", "loses", "lazy", "hangs", "well", "well", "crash", "crash", "start", "start", "zombie", "jump", "tamper",
+	"restart", "restart", "unseen", "reset", "skew", "leap",
 }
 
-func drawEvent(t *rapid.T) event {
+// killKinds are those in which nothing is in the way but that processes are killed, and
+// each is started again at once.
+var killKinds = []string{"ask", "ask", "wait", "wait", "return", "revoke", "extend", "restart", "restart", "restart", "unseen"}
+
+func (p pace) draw(t *rapid.T, kinds []string) event {
 	return event{
-		kind: rapid.SampledFrom(eventKinds).Draw(t, "kind"), desk: rapid.IntRange(0, 1).Draw(t, "desk"),
+		kind: rapid.SampledFrom(kinds).Draw(t, "kind"), desk: rapid.IntRange(0, 1).Draw(t, "desk"),
 		who: rapid.SampledFrom([]string{"ann", "ben", "cleo"}).Draw(t, "who"), on: rapid.SampledFrom([]string{"one", "two"}).Draw(t, "on"),
 		resource: rapid.SampledFrom([]string{"payments", "orders"}).Draw(t, "resource"), edit: rapid.IntRange(0, 3).Draw(t, "edit") == 0,
-		length: time.Duration(rapid.IntRange(1, 240).Draw(t, "seconds")) * time.Second, n: rapid.IntRange(0, 40).Draw(t, "n"),
+		length: time.Duration(rapid.IntRange(1, p.long).Draw(t, "seconds")) * time.Second, n: rapid.IntRange(0, 40).Draw(t, "n"),
 	}
 }
 
-const (
-	// bound is how late access may go or come while nothing is in its way: the longest
-	// backoff, a lease of a process that died, and the work itself.
-	bound = 30*time.Second + 2*5*time.Second + 10*time.Second
-	// tamperedFor is how long the reconciler may take to see what others did.
-	tamperedFor = 3*time.Minute + bound
+// pace is how fast a model's desks look, and what that promises.
+type pace struct {
+	poll time.Duration
+	look time.Duration // how often the model looks
+	most int           // events of a program
+	long int           // seconds that an event lasts at most
+	runs int           // programs, where nobody asks for a number
+	// bound is how late access may go or come while nothing is in its way.
+	bound time.Duration
+}
+
+var (
+	// patient: the longest backoff, a lease of a process of which nobody knows that it
+	// died, and the work itself.
+	patient = pace{2 * time.Second, 3 * time.Second, 40, 240, 100, 30*time.Second + 2*5*time.Second + 10*time.Second}
+	// prompt: a look, and what is done then. A lease is 5 s and plays no part.
+	prompt = pace{250 * time.Millisecond, 200 * time.Millisecond, 12, 40, 30, 700 * time.Millisecond}
 )
+
+// tamperedFor is how long the reconciler may take to see what others did.
+func (p pace) tamperedFor() time.Duration { return 3*time.Minute + p.bound }
 
 // process is a desk that can die at any call.
 type process struct {
@@ -66,7 +86,8 @@ type process struct {
 	cancel context.CancelFunc
 	done   chan struct{}
 	desk   *access.Desk
-	zombie atomic.Int64 // how long its next write is on its way
+	shown  atomic.Pointer[presence] // what others see of it
+	zombie atomic.Int64             // how long its next write is on its way
 }
 
 // step is one call to the store or the target; it may be the last.
@@ -82,7 +103,47 @@ func (p *process) step() error {
 
 func (p *process) die() {
 	p.dead.Store(true)
+	if shown := p.shown.Load(); shown != nil {
+		_ = shown.Close() // the kernel does it
+	}
 	p.cancel()
+}
+
+// presence is one that may be lost while its process lives.
+type presence struct {
+	access.Presence
+	p *process
+}
+
+func (s *presence) Check(ctx context.Context) error {
+	if err := s.p.step(); err != nil {
+		return err
+	}
+	return s.Presence.Check(ctx)
+}
+
+func (p *process) Attend(ctx context.Context, holder string) (access.Presence, error) {
+	if err := p.step(); err != nil {
+		return nil, err
+	}
+	shown, err := p.Store.Attend(ctx, holder)
+	if err != nil {
+		return nil, err
+	}
+	it := &presence{shown, p}
+	p.shown.Store(it)
+	if err := p.step(); err != nil {
+		_ = shown.Close()
+		return nil, err
+	}
+	return it, nil
+}
+
+func (p *process) EndLeases(ctx context.Context, holders []string) error {
+	if err := p.step(); err != nil {
+		return err
+	}
+	return p.Store.EndLeases(ctx, holders)
 }
 
 // Commit dies before or after the write.
@@ -121,7 +182,10 @@ func (p *process) RenewLeases(ctx context.Context, holder string, leases []acces
 // model is a world with what has to hold in it.
 type model struct {
 	*world
-	wall atomic.Int64 // how far the wall clock is off
+	pace  pace
+	wall  atomic.Int64    // how far the wall clock is off
+	skew  [2]atomic.Int64 // and how far that of each machine is beside that
+	lives atomic.Int64    // processes that were started
 
 	mu       sync.Mutex
 	procs    [2]*process
@@ -191,9 +255,9 @@ func (m *model) start(n int) {
 	p := &process{Store: m.l, m: m, done: make(chan struct{})}
 	port := &port{target: m.target, dead: func() bool { return p.step() != nil }, zombie: func() time.Duration { return time.Duration(p.zombie.Swap(0)) }}
 	d, err := access.NewDesk(access.Options{
-		Store: p, Provisioners: []access.Provisioner{port}, Facts: m.dir, Mailer: m.mail, Instance: fmt.Sprintf("desk%d-%d", n, time.Now().UnixNano()),
-		Clock:  func() time.Time { return time.Now().Add(time.Duration(m.wall.Load())) },
-		Limits: access.Limits{Poll: 2 * time.Second, Reconcile: 3 * time.Minute, Provision: 10 * time.Minute},
+		Store: p, Provisioners: []access.Provisioner{port}, Facts: m.dir, Mailer: m.mail, Instance: fmt.Sprintf("desk%d-%d", n, m.lives.Add(1)),
+		Clock:  func() time.Time { return time.Now().Add(time.Duration(m.wall.Load() + m.skew[n].Load())) },
+		Limits: access.Limits{Poll: m.pace.poll, Reconcile: 3 * time.Minute, Provision: 10 * time.Minute},
 	})
 	if err != nil {
 		m.t.Fatal(err)
@@ -257,9 +321,9 @@ func (m *model) look() {
 			}
 			since := latest(m.ready[g.ID], m.healthy)
 			if at, ok := m.tampered[key]; ok {
-				since = latest(since, at.Add(tamperedFor))
+				since = latest(since, at.Add(m.pace.tamperedFor()))
 			}
-			if s, ok := m.target.get(key); g.State == access.Active && now.Before(end) && now.Sub(since) > bound && (!ok || !slices.Contains(s.grants, g.ID)) {
+			if s, ok := m.target.get(key); g.State == access.Active && now.Before(end) && now.Sub(since) > m.pace.bound && (!ok || !slices.Contains(s.grants, g.ID)) {
 				m.fail("grant %s is active since %v, and the target does not have %s for it: %+v", g.ID, m.ready[g.ID], key, s)
 			}
 		}
@@ -267,9 +331,9 @@ func (m *model) look() {
 	for _, key := range m.target.keys() {
 		since := latest(live[key], m.healthy)
 		if at, ok := m.tampered[key]; ok {
-			since = latest(since, at.Add(tamperedFor))
+			since = latest(since, at.Add(m.pace.tamperedFor()))
 		}
-		if late := now.Sub(since); late > bound && !strings.Contains(key, "stranger") {
+		if late := now.Sub(since); late > m.pace.bound && !strings.Contains(key, "stranger") {
 			s, _ := m.target.get(key)
 			m.fail("%s is there for %v, %s after nobody was to have it", key, s.grants, late)
 		}
@@ -374,12 +438,43 @@ func (m *model) play(e event) {
 		if p := m.procs[e.desk]; p == nil || p.dead.Load() {
 			m.start(e.desk)
 		}
+	case "restart":
+		// It is killed at one of its next calls, and started at once.
+		p := m.procs[e.desk]
+		if p == nil || p.dead.Load() {
+			return
+		}
+		p.in.Store(int64(e.n + 1))
+		for range 100 {
+			if p.dead.Load() {
+				break
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+		p.die()
+		m.start(e.desk)
+	case "unseen":
+		// What shows that it is there breaks, and it does not die.
+		if p := m.procs[e.desk]; p != nil {
+			if shown := p.shown.Load(); shown != nil {
+				_ = shown.Close()
+			}
+		}
+	case "reset":
+		if desk != nil {
+			_, _ = desk.ResetClock(ctx, m.person("root"), "x", "cli")
+		}
 	case "zombie":
 		if p := m.procs[e.desk]; p != nil {
 			p.zombie.Store(int64(e.n) * int64(400*time.Millisecond))
 		}
 	case "jump":
 		m.wall.Add(int64(e.length) * int64(e.n%5-2) / 8)
+	case "skew":
+		// The clocks of the two machines are up to ten minutes apart from the true one.
+		m.skew[e.desk].Store(int64(e.n-20) * int64(30*time.Second))
+	case "leap":
+		m.wall.Add(int64(e.n%3-1) * int64(2*time.Hour))
 	case "tamper":
 		m.mu.Lock()
 		m.tampered[key] = time.Now()
@@ -394,11 +489,11 @@ func (m *model) play(e event) {
 }
 
 // simulate plays events and returns what was wrong.
-func simulate(t *testing.T, events []event) (wrong []string) {
+func simulate(t *testing.T, at pace, events []event) (wrong []string) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		m := &model{
-			world: newWorld(t, ""), states: map[string]string{}, ready: map[string]time.Time{}, ends: map[string]time.Time{}, tampered: map[string]time.Time{},
+			world: newWorld(t, ""), pace: at, states: map[string]string{}, ready: map[string]time.Time{}, ends: map[string]time.Time{}, tampered: map[string]time.Time{},
 		}
 		m.setup(m.desk())
 		m.start(0)
@@ -410,7 +505,7 @@ func simulate(t *testing.T, events []event) (wrong []string) {
 				select {
 				case <-ctx.Done():
 					return
-				case <-time.After(3 * time.Second):
+				case <-time.After(m.pace.look):
 					m.look()
 				}
 			}
@@ -435,7 +530,7 @@ func simulate(t *testing.T, events []event) (wrong []string) {
 				break
 			}
 		}
-		time.Sleep(tamperedFor)
+		time.Sleep(m.pace.tamperedFor())
 		cancel()
 		looking.Wait()
 		for _, p := range m.procs {
@@ -511,20 +606,32 @@ func (m *model) audited(grants []*access.Grant) {
 
 // Whatever comes, no access outlives its grant by more than the outage and a bound, and
 // no grant is lost, doubled or called ended too early.
-func TestModel(t *testing.T) {
+func TestModel(t *testing.T) { explore(t, patient, eventKinds) }
+
+// Processes that are killed at any call and started again at once: what is due goes as
+// soon as it would have, whoever had it under way. No lease is waited for.
+func TestKilledAndStartedAtOnce(t *testing.T) { explore(t, prompt, killKinds) }
+
+func explore(t *testing.T, at pace, kinds []string) {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("it plays hours")
 	}
 	// The race detector makes each program ten times slower, and what it looks for
 	// shows in few of them. Whoever asks for a number gets that many.
-	if checks := flag.Lookup("rapid.checks"); raceEnabled && checks.Value.String() == checks.DefValue {
-		if err := checks.Value.Set("20"); err != nil {
+	if checks := flag.Lookup("rapid.checks"); checks.Value.String() == checks.DefValue {
+		runs := at.runs
+		if raceEnabled {
+			runs /= 10
+		}
+		if err := checks.Value.Set(strconv.Itoa(runs)); err != nil {
 			t.Fatal(err)
 		}
+		defer func() { _ = checks.Value.Set(checks.DefValue) }()
 	}
 	rapid.Check(t, func(rt *rapid.T) {
-		events := rapid.SliceOfN(rapid.Custom(drawEvent), 1, 40).Draw(rt, "events")
-		if wrong := simulate(t, events); len(wrong) > 0 {
+		events := rapid.SliceOfN(rapid.Custom(func(rt *rapid.T) event { return at.draw(rt, kinds) }), 1, at.most).Draw(rt, "events")
+		if wrong := simulate(t, at, events); len(wrong) > 0 {
 			var told []string
 			for _, e := range events {
 				told = append(told, e.String())

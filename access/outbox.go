@@ -47,7 +47,11 @@ func (o *outbox) run(ctx context.Context) {
 		}
 		for more := true; more && ctx.Err() == nil; {
 			now := o.d.clock.Now()
-			letters, err := o.d.store.ClaimLetters(ctx, now, now.Add(letterWithin+o.d.limits.Lease), o.full(), lettersAtOnce)
+			var letters []ClaimedLetter
+			err := guarded("reading the outbox", func() (err error) {
+				letters, err = o.d.store.ClaimLetters(ctx, now, now.Add(letterWithin+o.d.limits.Lease), o.full(), lettersAtOnce)
+				return err
+			})
 			if err != nil {
 				if ctx.Err() == nil {
 					o.d.log.ErrorContext(ctx, "reading the outbox", "error", err)
@@ -91,7 +95,11 @@ func (o *outbox) full() []string {
 
 func (o *outbox) send(ctx context.Context, l ClaimedLetter) {
 	bound, cancel := context.WithTimeout(ctx, letterWithin)
-	receipt, err := o.d.mailer.Deliver(bound, l)
+	var receipt []byte
+	err := guarded("the mailer", func() (err error) {
+		receipt, err = o.d.mailer.Deliver(bound, l)
+		return err
+	})
 	cancel()
 	result, text, again := "sent", "", time.Time{}
 	switch {
@@ -112,7 +120,9 @@ func (o *outbox) send(ctx context.Context, l ClaimedLetter) {
 	// What was sent is noted even while the process stops, or it would be sent twice.
 	note, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleWithin)
 	defer cancel()
-	if err := o.d.store.SettleLetter(note, l.Key, receipt, text, again); err != nil {
+	if err := guarded("noting a sent notice", func() error {
+		return o.d.store.SettleLetter(note, l.Key, receipt, text, again)
+	}); err != nil {
 		o.d.log.ErrorContext(ctx, "noting a sent notice; it will be sent again", "channel", l.Channel, "error", err)
 	}
 }

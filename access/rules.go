@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/gatehouse-project/gatehouse/access/flow"
 )
@@ -76,7 +77,7 @@ func (d *Desk) question(ctx context.Context, a Ask, set *flow.Set) (flow.Ask, er
 	if a.By.ID == "" {
 		return q, fmt.Errorf("%w: sign in to ask for access", ErrForbidden)
 	}
-	if len(q.Justification) > maxJustification {
+	if utf8.RuneCountInString(q.Justification) > maxJustification {
 		return q, fmt.Errorf("%w: the justification has more than %d characters", ErrInvalid, maxJustification)
 	}
 	if a.For != "" && a.For != a.By.ID {

@@ -23,12 +23,15 @@ func (d *Desk) Run(ctx context.Context) error {
 		r.parts.Go(func() { r.outbox.run(ctx) })
 	}
 	r.parts.Go(func() { d.alarms(ctx) })
+	d.attended.keep(ctx)
+	r.parts.Go(func() { d.attended.run(ctx) })
 	r.loop(ctx)
 	r.parts.Wait()
 	r.flying.Wait()
 	// Nobody sends results any more.
 	close(d.results)
 	<-settled
+	d.attended.leave(ctx)
 	return nil
 }
 
@@ -41,7 +44,7 @@ type runner struct {
 	outbox  *outbox
 
 	seq   int64
-	known time.Time // when integrations were last read
+	known time.Time // when integrations were last read; monotonic
 	stale bool      // something was committed since
 }
 
@@ -71,29 +74,51 @@ func (r *runner) loop(ctx context.Context) {
 }
 
 func (r *runner) once(ctx context.Context) (wait time.Duration, err error) {
+	// A defect in one sweep must not be the last sweep.
+	err = guarded("the sweep", func() (err error) {
+		wait, err = r.sweep(ctx)
+		return err
+	})
+	return wait, err
+}
+
+// guarded makes a panic in do an error: what is lent must be taken back in time, whatever
+// defect is in the making of a notice, say, or in the provisioner of another target.
+func guarded(what string, do func() error) (err error) {
 	defer func() {
-		// A defect in one sweep must not be the last sweep.
 		if p := recover(); p != nil {
-			err = fmt.Errorf("a defect: %v", p)
+			err = fmt.Errorf("a defect in %s: %v", what, p)
 		}
 	}()
+	return do()
+}
+
+func (r *runner) sweep(ctx context.Context) (wait time.Duration, err error) {
 	pulse, err := r.d.store.Pulse(ctx)
 	if err != nil {
 		return 0, err
 	}
-	r.d.clock.Raise(pulse.High)
+	if len(pulse.Gone) > 0 {
+		if err := r.d.attended.bury(ctx, pulse.Gone); err != nil {
+			return 0, err
+		}
+		if pulse, err = r.d.store.Pulse(ctx); err != nil {
+			return 0, err
+		}
+	}
+	r.d.clock.Follow(pulse.High, pulse.Epoch)
 	now := r.d.clock.Now()
-	if pulse.Seq != r.seq || now.Sub(r.known) > rereadEvery {
+	if pulse.Seq != r.seq || time.Since(r.known) > rereadEvery {
 		if r.seq != 0 && pulse.Seq != r.seq {
 			r.d.watch.tell(Event{Kind: "any", At: now})
 		}
 		r.seq, r.stale = pulse.Seq, true
 	}
-	if r.stale && now.Sub(r.known) > time.Second {
+	if r.stale && time.Since(r.known) > time.Second {
 		if err := r.keep(ctx); err != nil {
 			return 0, err
 		}
-		r.known, r.stale = now, false
+		r.known, r.stale = time.Now(), false
 	}
 	wait = r.d.limits.Poll
 	if !pulse.Due.IsZero() {
@@ -125,6 +150,7 @@ func (r *runner) lane(ctx context.Context, name string) *lane {
 	l := r.lanes[name]
 	if l == nil {
 		l = r.d.newLane(name)
+		r.d.attended.lane(l)
 		r.lanes[name] = l
 		r.flying.Go(func() { l.run(ctx) })
 	}
@@ -163,7 +189,7 @@ const alarmEvery = 5 * time.Second
 // alarms watches for access that should be there, or gone, and is not.
 func (d *Desk) alarms(ctx context.Context) {
 	for pause(ctx, alarmEvery) {
-		if err := d.alarm(ctx); err != nil && ctx.Err() == nil {
+		if err := guarded("the alarms", func() error { return d.alarm(ctx) }); err != nil && ctx.Err() == nil {
 			d.log.ErrorContext(ctx, "looking for what is late", "error", err)
 		}
 	}
@@ -185,7 +211,7 @@ func (d *Desk) alarm(ctx context.Context) error {
 	for name, n := range counts {
 		d.metrics.late.WithLabelValues(name).Set(float64(n))
 		since, told := d.alarmed[name]
-		if told && now.Sub(since) < time.Hour {
+		if told && time.Since(since) < time.Hour {
 			continue
 		}
 		text := fmt.Sprintf("%s of integration %s past the objective of %s: access that should be there or gone is not", plural(n, "object is", "objects are"), name, d.limits.Objective)
@@ -201,7 +227,7 @@ func (d *Desk) alarm(ctx context.Context) error {
 		if err := d.commit(ctx, f); err != nil {
 			return err
 		}
-		d.alarmed[name] = now
+		d.alarmed[name] = time.Now()
 	}
 	return nil
 }

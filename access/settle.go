@@ -46,7 +46,7 @@ func (d *Desk) settleAll(ctx context.Context, batch []settlement) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
 	defer cancel()
 	for len(batch) > 0 {
-		err := d.settle(ctx, batch)
+		err := guarded("writing what came of changes", func() error { return d.settle(ctx, batch) })
 		if err == nil {
 			return
 		}
@@ -59,7 +59,11 @@ func (d *Desk) settleAll(ctx context.Context, batch []settlement) {
 		}
 		// Either a grant was changed meanwhile, which is decided again, or a lease is not
 		// ours any more.
-		if batch, err = d.stillOurs(ctx, batch); err != nil {
+		err = guarded("looking which leases are lost", func() (err error) {
+			batch, err = d.stillOurs(ctx, batch)
+			return err
+		})
+		if err != nil {
 			d.log.ErrorContext(ctx, "looking which leases are lost", "error", err)
 		}
 		if !pause(ctx, time.Millisecond) {
@@ -72,14 +76,18 @@ func (d *Desk) settleAll(ctx context.Context, batch []settlement) {
 // has those objects looked at once more: what was sent to the target last may have
 // come after what the other one did.
 func (d *Desk) stillOurs(ctx context.Context, batch []settlement) ([]settlement, error) {
-	leases := make([]Lease, len(batch))
+	leases := map[string][]Lease{} // by holder
 	for i := range batch {
-		leases[i] = batch[i].Lease
+		leases[batch[i].holder] = append(leases[batch[i].holder], batch[i].Lease)
 	}
 	now := d.clock.Now()
-	kept, err := d.store.RenewLeases(ctx, d.holder, leases, now.Add(d.limits.Lease))
-	if err != nil {
-		return batch, err
+	var kept []string
+	for holder, of := range leases {
+		still, err := d.store.RenewLeases(ctx, holder, of, now.Add(d.limits.Lease))
+		if err != nil {
+			return batch, err
+		}
+		kept = append(kept, still...)
 	}
 	var ours []settlement
 	f := d.draft(now)
@@ -118,7 +126,7 @@ func (d *Desk) settle(ctx context.Context, batch []settlement) error {
 	for i := range batch {
 		s := &batch[i]
 		o, done := d.result(f.c.At, s)
-		f.c.Results = append(f.c.Results, Result{Lease: s.Lease, Holder: d.holder, Object: o})
+		f.c.Results = append(f.c.Results, Result{Lease: s.Lease, Holder: s.holder, Object: o})
 		if done {
 			books.seen(s)
 		}
@@ -152,7 +160,7 @@ func (d *Desk) result(now time.Time, s *settlement) (o Object, done bool) {
 	if s.Stolen {
 		// Whoever had it before may have died with a write on its way, which lands
 		// within the time of an operation or never.
-		o.Recheck = now.Add(max(d.limits.Lease, d.limits.Operation))
+		o.Recheck = now.Add(d.recheckFor())
 	}
 	switch {
 	case s.stopped:
@@ -181,12 +189,28 @@ func (d *Desk) result(now time.Time, s *settlement) (o Object, done bool) {
 		o.Applied, o.AppliedAt = o.Generation, now
 		o.Attempts, o.LastError, o.Note, o.Kept = 0, "", s.applied.Note, s.applied.Kept
 		if o.Recheck.After(now) {
-			o.NextTry = now.Add(min(d.limits.Lease, o.Recheck.Sub(now)))
+			o.NextTry = now.Add(d.recheckAfter(o.Recheck.Sub(now)))
 		} else {
 			o.Recheck = time.Time{}
 		}
 	}
 	return o, done
+}
+
+// recheckFor is how long a write of a process that died may still reach the target: as
+// long as an operation may take.
+func (d *Desk) recheckFor() time.Duration { return max(d.limits.Lease, d.limits.Operation) }
+
+// recheckAtFirst is when an object is first looked at again whose holder died.
+const recheckAtFirst = 250 * time.Millisecond
+
+// recheckAfter is when an object is looked at again of which a late write may land for
+// that much longer. Most that land at all do so in the next moments, so it is looked at
+// often at first, then after each time that has passed once more, and in the end as
+// often as a lease lasts.
+func (d *Desk) recheckAfter(left time.Duration) time.Duration {
+	passed := d.recheckFor() - left
+	return min(max(passed, recheckAtFirst), d.limits.Lease, left)
 }
 
 func (d *Desk) report(ctx context.Context, s *settlement, o *Object) {

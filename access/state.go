@@ -82,6 +82,17 @@ func integrations(items []flow.Item) []string {
 // Integrations returns the names of the integrations that the request is of.
 func (r *Request) Integrations() []string { return integrations(r.Items) }
 
+// integrations are the names of the integrations that the grant is of, each once.
+func (g *Grant) integrations() []string {
+	var out []string
+	for i := range g.Items {
+		if name := g.Items[i].Resource.Integration; !slices.Contains(out, name) {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
 // covers reports whether a stop reaches an item of a person.
 func (s StopScope) covers(person string, item *flow.Item) bool {
 	switch s.Kind {

@@ -3,6 +3,7 @@ package access
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/gatehouse-project/gatehouse/access/flow"
@@ -19,6 +20,9 @@ var (
 	// ErrInvalidQuery is returned for a query that cannot be answered, such as one
 	// with a cursor that no page gave.
 	ErrInvalidQuery = errors.New("not a query of lending")
+	// ErrRewound is returned by Commit and Rewind when the time of lending was set back
+	// since. It is an ErrConflict: take the new time and decide again.
+	ErrRewound = fmt.Errorf("the time of lending was set back: %w", ErrConflict)
 	// ErrNotKept is returned by a store that keeps no lending.
 	ErrNotKept = errors.New("this state keeps no lending: use an SQLite or PostgreSQL store")
 )
@@ -35,6 +39,11 @@ type Store interface {
 	// Pulse is a cheap look at what is due and whether anything was changed, also
 	// by another process.
 	Pulse(ctx context.Context) (Pulse, error)
+	// Rewind sets the time of lending back, as one step. ErrRewound means that somebody
+	// else has, ErrConflict that the high water is above From.
+	Rewind(ctx context.Context, r *Rewind) error
+	// Time returns the clock of the store's server; zero: it has none but ours.
+	Time(ctx context.Context) (time.Time, error)
 
 	Request(ctx context.Context, id string) (*Request, error)
 	Requests(ctx context.Context, q RequestQuery) (RequestPage, error)
@@ -58,6 +67,14 @@ type Store interface {
 	// RenewLeases prolongs the leases that holder still has on the objects and
 	// returns the keys of those.
 	RenewLeases(ctx context.Context, holder string, leases []Lease, until time.Time) ([]string, error)
+	// Attend makes it known that a holder of leases is there, until its Presence is
+	// closed or its process ends, however that ends. A name is never used twice. Where
+	// a store cannot know who is there, the Presence is one of which Pulse never says
+	// that it is gone.
+	Attend(ctx context.Context, holder string) (Presence, error)
+	// EndLeases ends the leases of holders now and forgets them. Their results still
+	// count, as long as nobody took a lease of the object since.
+	EndLeases(ctx context.Context, holders []string) error
 	// Objects returns the objects of the keys that exist.
 	Objects(ctx context.Context, keys []string) ([]Object, error)
 	// Ledger returns every object of an integration with its holdings.
@@ -109,9 +126,16 @@ type Store interface {
 type Change struct {
 	// At is the Desk's time of the change; the store's high water rises to it.
 	At time.Time
+	// IfEpoch, if not nil, is the epoch that Pulse gave: a Rewind since makes the change
+	// a conflict, that is ErrRewound, for At is of a time that holds no longer.
+	IfEpoch *int64
 	// IfStops, if not nil, is the number that Stops gave: a panic that came since
 	// makes the change a conflict.
 	IfStops *int64
+
+	// IfIntegrations are integrations that have to be there: one that was removed since
+	// makes the change a conflict, for nobody would take access to it away again.
+	IfIntegrations []string
 
 	// Requests and Grants replace the version before theirs; Version 1 is new.
 	Requests []*Request
@@ -199,8 +223,13 @@ type Result struct {
 type Pulse struct {
 	// Seq grows with every commit.
 	Seq int64
-	// High is the newest time of a commit.
-	High time.Time
+	// High is the newest time of a commit, and Epoch counts how often it was set back.
+	High  time.Time
+	Epoch int64
+	// Gone are holders that attended and are gone: no process of theirs is left that
+	// could change an object, or it has lost what showed that it is there and stops.
+	// Their leases stand until EndLeases.
+	Gone []string
 	// Due is the earliest time at which a request, a grant, or a letter is due;
 	// zero: none.
 	Due time.Time
@@ -316,6 +345,8 @@ type Drift struct {
 	Grants []string  `json:"grants,omitempty"`
 	First  time.Time `json:"first"`
 	Last   time.Time `json:"last"`
+	// ByHand is set if Gatehouse leaves it as it is, and somebody has to mend it.
+	ByHand bool `json:"by_hand,omitempty"`
 	// Mended is when it was gone again; zero while it stands.
 	Mended time.Time `json:"mended,omitzero"`
 }

@@ -245,6 +245,19 @@ func (d *Desk) trouble(ctx context.Context, g *Grant, v *GrantView, now time.Tim
 	return nil
 }
 
+// aftermath tells what the target said of an ended grant when it was gone, such as that
+// somebody has the right by something else. What was done with its objects since is of
+// other grants.
+func (d *Desk) aftermath(ctx context.Context, g *Grant, v *GrantView) error {
+	objects, err := d.store.Objects(ctx, g.objects())
+	for i := range objects {
+		if o := &objects[i]; o.Applied == o.Generation && o.Note != "" && v.Trouble == "" && !o.AppliedAt.After(g.EndedAt) {
+			v.Trouble = o.Note
+		}
+	}
+	return err
+}
+
 // extensible is how long a grant may be extended at most by the rule that it was
 // given by; the flows of the day decide when it is asked for.
 func (d *Desk) extensible(ctx context.Context, g *Grant) (time.Duration, error) {
@@ -267,6 +280,9 @@ func (d *Desk) GrantByID(ctx context.Context, who flow.Person, id string) (*Gran
 	v, ok, err := d.viewGrant(ctx, who, g)
 	if err == nil && !ok {
 		err = notFound("grant", id)
+	}
+	if err == nil && g.State == Ended {
+		err = d.aftermath(ctx, g, v)
 	}
 	if err != nil {
 		return nil, err

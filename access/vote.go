@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/gatehouse-project/gatehouse/access/flow"
 )
@@ -17,7 +18,7 @@ const maxReason = 2000
 // once and has one grant. An error that wraps ErrDecided says who was first.
 func (d *Desk) Vote(ctx context.Context, id string, b Ballot) (*Request, error) {
 	b.Reason = strings.TrimSpace(b.Reason)
-	if len(b.Reason) > maxReason {
+	if utf8.RuneCountInString(b.Reason) > maxReason {
 		return nil, fmt.Errorf("%w: the reason has more than %d characters", ErrInvalid, maxReason)
 	}
 	var out *Request

@@ -137,6 +137,7 @@ type fault struct {
 	loses bool          // takes writes and forgets them
 	lazy  time.Duration // shows writes later
 	hangs bool          // until the caller gives up
+	err   error         // answers it, after slow
 }
 
 func newTarget() *target {
@@ -253,6 +254,9 @@ func (p *port) Apply(ctx context.Context, i *access.Integration, w access.Wanted
 			return access.Applied{}, ctx.Err()
 		case <-time.After(f.slow):
 		}
+	}
+	if f.err != nil {
+		return access.Applied{}, f.err
 	}
 	if p.zombie != nil {
 		if d := p.zombie(); d > 0 {

@@ -24,6 +24,7 @@ const estateAtMost = 5 * time.Second
 // lending is the parts that lend access.
 type lending struct {
 	desk  *access.Desk
+	runs  *access.TargetRuns
 	facts *facts
 	files *lendingFiles
 	slack *slack.Interactions // nil: nothing is decided in Slack
@@ -70,6 +71,7 @@ func (p *product) openLending(o lendingOptions) error {
 	if err != nil {
 		return err
 	}
+	l.runs = access.NewTargetRuns(l.desk)
 	if tell.slack != nil && c.Notify.Slack.HasSecret() {
 		request := ""
 		if base != "" {
@@ -121,7 +123,12 @@ func (l *lendingFiles) addIf(setting, path string, text []byte) {
 
 // provisioners are one for each type of integration.
 func (p *product) provisioners(f *facts) ([]access.Provisioner, error) {
-	o := eks.Options{People: f.everybody, Logger: p.log, Registerer: p.registry}
+	o := eks.Options{People: f.everybody, Installation: p.installation, Logger: p.log, Registerer: p.registry}
+	if p.store != nil {
+		if s, err := p.store.Lending(); err == nil {
+			o.Ledger = s
+		}
+	}
 	if p.accounts != nil {
 		o.AWS = p.accounts
 	}
@@ -163,12 +170,17 @@ func (l *lending) services() []service {
 	return []service{{"lending access", l.desk.Run}, {"reading the files of lending", l.files.run}}
 }
 
-// interacting are the services of what people do in Slack, where this process serves it.
+// interacting are the services of what people begin on pages, over the API and in Slack,
+// where this process serves those.
 func (l *lending) interacting() []service {
-	if l == nil || l.slack == nil {
+	if l == nil {
 		return nil
 	}
-	return []service{{"deciding in Slack", l.slack.Run}}
+	out := []service{{"asking targets", l.runs.Run}}
+	if l.slack != nil {
+		out = append(out, service{"deciding in Slack", l.slack.Run})
+	}
+	return out
 }
 
 // mount adds what lending answers without a session. Nothing else below that path is

@@ -35,6 +35,7 @@ var (
 // lenderActions are what lending access to a cluster needs of AWS, and nothing else.
 var lenderActions = []string{
 	"eks:DescribeCluster", "eks:DescribeAccessEntry", "eks:CreateAccessEntry", "eks:UpdateAccessEntry", "eks:TagResource",
+	"eks:ListAssociatedAccessPolicies",
 	"iam:GetRole", "sts:GetCallerIdentity",
 }
 
@@ -93,6 +94,7 @@ func furnish(k *awssim.Kubernetes) {
 	k.AddRole("", "gatehouse-lender",
 		awssim.KubeRule{Groups: []string{rbac}, Resources: []string{"clusterrolebindings", "rolebindings"}, Verbs: []string{"get", "list", "create", "patch", "delete"}},
 		awssim.KubeRule{Groups: []string{rbac}, Resources: []string{"clusterroles", "roles"}, Verbs: []string{"get", "list", "bind"}},
+		awssim.KubeRule{Groups: []string{"authorization.k8s.io"}, Resources: []string{"subjectaccessreviews"}, Verbs: []string{"create"}},
 		awssim.KubeRule{Groups: []string{""}, Resources: []string{"namespaces"}, Verbs: []string{"list"}},
 		awssim.KubeRule{Groups: []string{""}, Resources: []string{"configmaps"}, Names: []string{"aws-auth"}, Verbs: []string{"get", "patch"}},
 	)

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -22,7 +23,7 @@ import (
 
 // lenders are the clusters as Gatehouse reaches them: with a role of its own, whose EKS
 // token the real authenticator maps to a user that has the documented rights.
-func lenders(t *testing.T, k *kubeWorld) *eks.Clusters {
+func lenders(t *testing.T, k *kubeWorld, change ...func(*eks.Options)) *eks.Clusters {
 	t.Helper()
 	a := k.sim.Account(apiAccount)
 	role := a.AddRole(awssim.Role{Name: "Gatehouse", Allow: []string{"eks:*", "iam:GetRole"}})
@@ -31,7 +32,13 @@ func lenders(t *testing.T, k *kubeWorld) *eks.Clusters {
 	// The cluster has no controllers, and so nothing fills view and edit.
 	k.kubectl(t, "", "create", "clusterrole", "pod-reader", "--verb=get,list", "--resource=pods")
 	k.kubectl(t, "", "create", "clusterrolebinding", "gatehouse-lenders", "--clusterrole="+eks.LenderClusterRole, "--group="+eks.LenderGroup)
-	key := a.Session("Gatehouse", "gatehouse", 12*time.Hour)
+	return reach(t, k, change...)
+}
+
+// reach are the clusters as the role of lenders reaches them, which is let in already.
+func reach(t *testing.T, k *kubeWorld, change ...func(*eks.Options)) *eks.Clusters {
+	t.Helper()
+	key := k.sim.Account(apiAccount).Session("Gatehouse", "gatehouse", 12*time.Hour)
 	accounts, err := account.New(account.Config{Regions: []string{region}}, account.Options{BaseConfig: &aws.Config{
 		Region: region, BaseEndpoint: aws.String(k.server.URL()),
 		Credentials: credentials.NewStaticCredentialsProvider(key.AccessKeyID, key.SecretAccessKey, key.SessionToken),
@@ -39,7 +46,11 @@ func lenders(t *testing.T, k *kubeWorld) *eks.Clusters {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := eks.New(eks.Options{AWS: accounts})
+	o := eks.Options{AWS: accounts, Installation: func(context.Context) (string, error) { return "here", nil }}
+	for _, c := range change {
+		c(&o)
+	}
+	c, err := eks.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}

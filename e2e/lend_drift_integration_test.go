@@ -30,10 +30,10 @@ func TestIntegrationLendDriftAndPanic(t *testing.T) {
 		})
 	}
 
-	// Whoever compares is told of what differs, and that it is being put right.
-	compare := func(finds string) {
+	// Whoever compares is told of what differs, and the exit status says whether it is left.
+	compare := func(finds string, left bool) {
 		t.Helper()
-		if out, complaint, err := c.ada.try(t, "integration", "reconcile", "blue"); err == nil || !strings.Contains(out, finds) {
+		if out, complaint, err := c.ada.try(t, "integration", "reconcile", "blue"); (err != nil) != left || !strings.Contains(out, finds) {
 			t.Errorf("comparing does not find %q: %v\n%s%s", finds, err, out, complaint)
 		}
 	}
@@ -41,13 +41,13 @@ func TestIntegrationLendDriftAndPanic(t *testing.T) {
 	// Taken away by hand.
 	c.kubectl(t, "", "-n", "tools", "delete", binding)
 	has(false)
-	compare("it is put there again")
+	compare("it is put there again", false)
 	has(true)
 
 	// Widened by hand.
 	c.kubectl(t, `[{"op":"add","path":"/subjects/-","value":{"kind":"User","apiGroup":"rbac.authorization.k8s.io","name":"gatehouse:`+bob+`"}}]`,
 		"-n", "tools", "patch", binding, "--type", "json", "--patch-file", "/dev/stdin")
-	compare("written again")
+	compare("written again", false)
 	eventually(t, time.Minute, func() error {
 		if text := c.kubectl(t, "", "-n", "tools", "get", binding, "-o", "jsonpath={.subjects}"); strings.Contains(text, bob) {
 			return errors.New("bob is in it still: " + text)
@@ -63,7 +63,7 @@ func TestIntegrationLendDriftAndPanic(t *testing.T) {
 	marks := object["metadata"].(map[string]any)
 	object["metadata"] = map[string]any{"name": "a-copy", "namespace": "payments", "labels": marks["labels"], "annotations": marks["annotations"]}
 	c.kubectl(t, mustJSON(t, object), "create", "-f", "-")
-	compare("a-copy")
+	compare("a-copy", true)
 	if left := c.kubectl(t, "", "-n", "payments", "get", "rolebindings", "-o", "name"); !strings.Contains(left, "a-copy") {
 		t.Error("an orphan was deleted though nobody said so")
 	}

@@ -72,7 +72,7 @@ func newLendingClusterOn(t *testing.T, mode, state, settings string) *lendingClu
 	k := newKubeWorld(t, mode)
 	role := k.sim.Account(apiAccount).AddRole(awssim.Role{
 		Name: "Gatehouse", TrustedPrincipals: []string{"arn:aws:iam::" + hubAccount + ":role/Hub"},
-		Allow: []string{"eks:DescribeCluster", "eks:DescribeAccessEntry", "iam:GetRole", "eks:CreateAccessEntry", "eks:UpdateAccessEntry", "eks:TagResource"},
+		Allow: []string{"eks:DescribeCluster", "eks:DescribeAccessEntry", "iam:GetRole", "eks:CreateAccessEntry", "eks:UpdateAccessEntry", "eks:TagResource", "eks:ListAssociatedAccessPolicies"},
 	})
 	k.letIn(t, role, "gatehouse", "gatehouse-lenders")
 	k.kubectl(t, eks.ClusterRole(), "apply", "-f", "-")

@@ -49,6 +49,9 @@ type Settings interface {
 	// Setting returns the value of a key, or "" if it was never set.
 	Setting(ctx context.Context, key string) (string, error)
 	SetSetting(ctx context.Context, key, value string) error
+	// EnsureSetting returns the value of a key, which it sets to value if it was never
+	// set. Of several that do so at once, one sets it and all get the same.
+	EnsureSetting(ctx context.Context, key, value string) (string, error)
 }
 
 // Leases keep two processes from doing the same work on one store.

@@ -364,7 +364,11 @@ func TestParseTerraform(t *testing.T) {
 func TestParseYAMLErrors(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ text, want string }{
-		{"integrations: [{name: a, type: b, secret: x}]", "line 1"},
+		{"integrations:\n  - name: a\n    type: b\n    secret: x\n", `4:1: integrations: unknown key "secret"`},
+		{"integrations:\n  - name: a\n    type: b\n    type: c\n", `4:1: integrations: mapping key "type" already defined at line 3`},
+		{"integrations:\n  - name: a\n    type: b\n    config: {role: x, role: y}\n", `4:1: integrations: mapping key "role" already defined at line 4`},
+		{"integrations:\n  - name: a\n    type: b\n    credentials_cleanup_period_in_days: soon\n", "4:1: integrations: cannot unmarshal"},
+		{"integrations: []\nintegrations: []\n", "integrations is set twice"},
 		{"integrations: [{name: a, type: b}, {name: a, type: b}]", "two of this name"},
 		{"integrations: [{name: a}]", "type is missing"},
 		{"integrations: [{name: a, type: b, owner_tag: t}]", "owner_tag needs an owner"},
@@ -375,6 +379,30 @@ func TestParseYAMLErrors(t *testing.T) {
 	} {
 		if _, err := ParseYAML([]byte(tt.text)); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: got %v, want %q", tt.text, err, tt.want)
+		}
+	}
+}
+
+// A file that was written on another system is the same file.
+func TestParseYAMLOfOtherEditors(t *testing.T) {
+	t.Parallel()
+	want, err := ParseYAML([]byte(example))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"CRLF":                  strings.ReplaceAll(example, "\n", "\r\n"),
+		"a byte order mark":     "\ufeff" + example,
+		"both":                  "\ufeff" + strings.ReplaceAll(example, "\n", "\r\n"),
+		"a document of its own": "---\n" + example + "...\n",
+	} {
+		got, err := ParseYAML([]byte(text))
+		if err != nil {
+			t.Errorf("with %s: %v", name, err)
+			continue
+		}
+		if d := cmp.Diff(want.Integrations, got.Integrations); d != "" || want.Flows.Digest() != got.Flows.Digest() {
+			t.Errorf("with %s it is another file (-want +got):\n%s", name, d)
 		}
 	}
 }

@@ -2,7 +2,10 @@ package ascode
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"regexp"
+	"strconv"
 
 	"go.yaml.in/yaml/v3"
 
@@ -98,11 +101,38 @@ func ParseYAML(text []byte) (Code, error) {
 		d := yaml.NewDecoder(bytes.NewReader(text))
 		d.KnownFields(true)
 		if err := d.Decode(&doc); err != nil {
-			return Code{}, fmt.Errorf("reading integrations: %w", err)
+			return Code{}, yamlErrors(err)
 		}
 		c.Integrations = doc.Integrations
 	}
 	return c, validate(c.Integrations)
+}
+
+// The YAML library's own words for what is wrong at a line.
+var (
+	yamlAtLine  = regexp.MustCompile(`^line (\d+): (.*)$`)
+	yamlUnknown = regexp.MustCompile(`^field (.*) not found in type \S+$`)
+)
+
+// yamlErrors gives the decoder's errors their places, in the words of flows.
+func yamlErrors(err error) error {
+	wrong, ok := errors.AsType[*yaml.TypeError](err)
+	if !ok {
+		return fmt.Errorf("reading integrations: %w", err)
+	}
+	out := make(flow.Errors, 0, len(wrong.Errors))
+	for _, text := range wrong.Errors[:min(len(wrong.Errors), maxErrors)] {
+		e := &flow.Error{Path: "integrations", Message: text}
+		if m := yamlAtLine.FindStringSubmatch(text); m != nil {
+			e.Line, _ = strconv.Atoi(m[1])
+			e.Column, e.Message = 1, m[2]
+		}
+		if m := yamlUnknown.FindStringSubmatch(e.Message); m != nil {
+			e.Message = "unknown key " + strconv.Quote(m[1])
+		}
+		out = append(out, e)
+	}
+	return out
 }
 
 // anchored returns the first node with an anchor or an alias, nil for none.

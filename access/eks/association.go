@@ -103,12 +103,23 @@ func (a *association) apply(ctx context.Context) (access.Applied, error) {
 		}
 		return a.createEntry(ctx)
 	}
-	if !a.conn.entryOurs(entry.Tags) {
-		if a.lent.empty() {
+	who, err := a.conn.entryOwner(ctx, a.key.principal, entry.Tags, a.kept.Want != "")
+	if err != nil {
+		return access.Applied{}, err
+	}
+	if who != ours {
+		if a.lent.empty() && !a.standsAsLent(policies[a.key.policyARN()]) {
 			return access.Applied{Note: "the access entry was not made by gatehouse and was left"}, nil
 		}
-		return access.Applied{}, fmt.Errorf("the access entry of %s: %w; delete it, or tag it %s=%s and %s=%s to let gatehouse lend on it",
-			a.key.principal, access.ErrForeign, tagManaged, managedBy, tagIntegration, integrationLabel(a.conn.integration))
+		return access.Applied{}, a.conn.foreignEntry(ctx, a.key.principal, entry.Tags, who)
+	}
+	if installation, err := a.conn.all.installation(ctx); err != nil {
+		return access.Applied{}, err
+	} else if installation != "" && entry.Tags[tagInstallation] == "" {
+		// It is from before installations had ids.
+		if err := a.tag(ctx, entry, map[string]string{tagInstallation: installation}); err != nil {
+			return access.Applied{}, err
+		}
 	}
 	if t := aws.ToString(entry.Type); t != "" && t != "STANDARD" {
 		return access.Applied{}, fmt.Errorf("the access entry of %s is of type %s, which takes no access policies", a.key.principal, t)
@@ -242,11 +253,23 @@ func (a *association) end(ctx context.Context, entry *types.AccessEntry, have, b
 	return access.Applied{}, nil
 }
 
+// standsAsLent reports whether an association is what Gatehouse remembers to have made of
+// it. The tags of its entry were changed then, and it gives access still: that must not
+// pass for gone.
+func (a *association) standsAsLent(have scope) bool {
+	was, ok := parseScope(a.kept.Before)
+	want, known := parseScope(a.kept.Want)
+	return ok && known && have.equal(want) && !want.equal(was)
+}
+
 // createEntry makes the entry of a person's role, which gives nothing by itself.
 func (a *association) createEntry(ctx context.Context) (access.Applied, error) {
-	_, err := a.eks.CreateAccessEntry(ctx, &eks.CreateAccessEntryInput{
-		ClusterName: &a.conn.settings.cluster, PrincipalArn: &a.key.principal,
-		Tags: map[string]string{tagManaged: managedBy, tagIntegration: integrationLabel(a.conn.integration)},
+	tags, err := a.conn.entryTags(ctx)
+	if err != nil {
+		return access.Applied{}, err
+	}
+	_, err = a.eks.CreateAccessEntry(ctx, &eks.CreateAccessEntryInput{
+		ClusterName: &a.conn.settings.cluster, PrincipalArn: &a.key.principal, Tags: tags,
 	})
 	switch code := awsCode(err); {
 	case code == "ResourceInUseException":
@@ -345,8 +368,11 @@ func (p *AccessEntry) Clean(ctx context.Context, i *access.Integration, person f
 	if err != nil {
 		return err
 	}
-	if entry == nil || !c.entryOurs(entry.Tags) || len(entry.KubernetesGroups) > 0 {
+	if entry == nil || len(entry.KubernetesGroups) > 0 {
 		return nil
+	}
+	if who, err := c.entryOwner(ctx, arn, entry.Tags, false); err != nil || who != ours {
+		return err
 	}
 	policies, err := a.policies(ctx)
 	if err != nil || len(policies) > 0 {

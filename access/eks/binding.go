@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -26,6 +25,9 @@ const (
 // Gatehouse made, by the id that no other has.
 type bindingKept struct {
 	UID string `json:"uid,omitempty"`
+	// Installation is the installation whose name the object had: there is then none
+	// from before installations had ids beside it.
+	Installation string `json:"installation,omitempty"`
 }
 
 // bindingWork is one Apply of one binding.
@@ -35,12 +37,23 @@ type bindingWork struct {
 	wanted access.Wanted
 	kept   bindingKept
 	kube   *kube
+	// installation is that of this Gatehouse, and so part of the binding's name.
+	installation string
+	// changed is set once something was written: what was read before says nothing any
+	// more of what the cluster goes by.
+	changed bool
+	// alone is set once there is known to be no binding from before installations had
+	// ids, and judged once the role was read in this Apply.
+	alone, judged bool
 }
 
 func (b *bindingWork) apply(ctx context.Context) (access.Applied, error) {
 	// What cannot be read is from a later version, and only helps to be stricter.
 	_ = json.Unmarshal(b.wanted.Kept, &b.kept)
 	var err error
+	if b.installation, err = b.conn.all.installation(ctx); err != nil {
+		return access.Applied{}, err
+	}
 	if b.kube, err = b.conn.api(ctx); err != nil {
 		return access.Applied{}, err
 	}
@@ -50,31 +63,70 @@ func (b *bindingWork) apply(ctx context.Context) (access.Applied, error) {
 	return b.put(ctx)
 }
 
-func (b *bindingWork) path() string { return b.key.path() + "/" + b.key.name(b.conn.integration) }
+// path is where the binding of a name is in the API.
+func (b *bindingWork) path(name string) string { return b.key.path() + "/" + name }
 
-// look reads the binding; nil: there is none.
-func (b *bindingWork) look(ctx context.Context) (*binding, error) {
+// name is the binding's own name, and older the one that it had before installations had
+// ids; empty: the same.
+func (b *bindingWork) name() string { return b.key.name(b.installation, b.conn.integration) }
+
+func (b *bindingWork) older() string {
+	if b.installation == "" {
+		return ""
+	}
+	return b.key.name("", b.conn.integration)
+}
+
+// look reads the binding of a name; nil: there is none.
+func (b *bindingWork) look(ctx context.Context, name string) (*binding, error) {
 	have := &binding{}
-	err := b.kube.get(ctx, b.path(), have)
+	err := b.kube.get(ctx, b.path(name), have)
 	if answered(err, http.StatusNotFound) {
 		return nil, nil //nolint:nilnil // nil is an answer here
 	}
 	return have, err
 }
 
-// ours reports whether a binding carries this integration's mark.
-func (b *bindingWork) ours(have *binding) bool {
-	return have.Metadata.Labels[labelManaged] == managedBy &&
-		have.Metadata.Labels[labelIntegration] == integrationLabel(b.conn.integration) &&
-		have.Metadata.Annotations[annotationObject] == b.key.String()
+// find reads the binding under its own name; or, where there is none, the one from before
+// installations had ids, if it is ours.
+func (b *bindingWork) find(ctx context.Context) (*binding, error) {
+	have, err := b.look(ctx, b.name())
+	if err != nil || have != nil || b.isAlone() {
+		return have, err
+	}
+	if have, err = b.look(ctx, b.older()); err != nil || have == nil {
+		b.alone = err == nil
+		return nil, err
+	}
+	if mine, err := b.isOurs(ctx, have); err != nil || !mine {
+		return nil, err
+	}
+	return have, nil
+}
+
+// isAlone reports whether there is no binding of the older name, as far as is known.
+func (b *bindingWork) isAlone() bool {
+	return b.alone || b.older() == "" || b.kept.Installation == b.installation ||
+		// The list does not see one whose marks somebody took away, which we remember.
+		b.kept.UID == "" && b.conn.hasNoOlder()
+}
+
+// isOurs reports whether a binding carries this integration's marks and is of this
+// installation.
+func (b *bindingWork) isOurs(ctx context.Context, have *binding) (bool, error) {
+	if have.Metadata.Annotations[annotationObject] != b.key.String() {
+		return false, nil
+	}
+	who, err := b.conn.bindingOwner(ctx, b.installation, have, b.kept)
+	return who == ours, err
 }
 
 // wantedBinding is the binding as it has to be.
-func (b *bindingWork) wantedBinding(names []string) *binding {
+func (b *bindingWork) wantedBinding(users []liveUser) *binding {
 	w := &binding{
 		APIVersion: rbacGroup + "/v1", Kind: b.key.kind(),
 		Metadata: metadata{
-			Name: b.key.name(b.conn.integration), Namespace: b.key.namespace,
+			Name: b.name(), Namespace: b.key.namespace,
 			Labels: map[string]string{labelManaged: managedBy, labelIntegration: integrationLabel(b.conn.integration)},
 			Annotations: map[string]string{
 				annotationIntegration: b.conn.integration,
@@ -86,8 +138,11 @@ func (b *bindingWork) wantedBinding(names []string) *binding {
 		},
 		RoleRef: roleRef{APIGroup: rbacGroup, Kind: b.key.roleKind, Name: b.key.role},
 	}
-	for _, n := range names {
-		w.Subjects = append(w.Subjects, subject{Kind: "User", APIGroup: rbacGroup, Name: n})
+	if b.installation != "" {
+		w.Metadata.Labels[labelInstallation] = b.installation
+	}
+	for _, u := range users {
+		w.Subjects = append(w.Subjects, subject{Kind: "User", APIGroup: rbacGroup, Name: u.name})
 	}
 	return w
 }
@@ -95,23 +150,30 @@ func (b *bindingWork) wantedBinding(names []string) *binding {
 // put looks, changes what differs, and looks again, until what it sees is what is
 // wanted: the answer to a change is never taken for the state.
 func (b *bindingWork) put(ctx context.Context) (access.Applied, error) {
-	names, err := b.conn.subjects(ctx, b.key.person)
+	users, err := b.conn.users(ctx, b.key.person)
 	if err != nil {
 		return access.Applied{}, err
 	}
-	wanted := b.wantedBinding(names)
+	wanted := b.wantedBinding(users)
 	var last error
 	for range rounds {
-		have, err := b.look(ctx)
-		switch {
-		case err != nil:
+		have, err := b.find(ctx)
+		if err != nil {
 			return access.Applied{}, err
+		}
+		mine := false
+		if have != nil {
+			if mine, err = b.isOurs(ctx, have); err != nil {
+				return access.Applied{}, err
+			}
+		}
+		switch {
 		case have == nil:
-			if err := b.roleStands(ctx); err != nil {
+			if err := b.mayLend(ctx); err != nil {
 				return access.Applied{}, err
 			}
 			err = b.kube.create(ctx, b.key.path(), wanted, nil)
-		case !b.ours(have):
+		case !mine:
 			return access.Applied{}, b.foreign(have)
 		case have.Metadata.DeletionTimestamp != nil:
 			// Somebody deletes it and a finalizer keeps it. It would go when the
@@ -119,12 +181,17 @@ func (b *bindingWork) put(ctx context.Context) (access.Applied, error) {
 			return access.Applied{Kept: b.keep(have), Pending: finalizerWait, Note: finalizerNote(have)}, nil
 		case have.RoleRef != wanted.RoleRef:
 			// A roleRef cannot be changed. Somebody made the binding anew with another.
-			err = b.kube.remove(ctx, b.path(), have.Metadata.UID)
-		case !b.differs(have, wanted):
-			return access.Applied{Kept: b.keep(have), Note: b.note()}, nil
+			err = b.kube.remove(ctx, b.path(have.Metadata.Name), have.Metadata.UID)
+		case b.differs(have, wanted):
+			err = b.kube.patch(ctx, b.path(have.Metadata.Name), change(have, wanted), nil)
 		default:
-			err = b.kube.patch(ctx, b.path(), change(have, wanted), nil)
+			double, err := b.removeDouble(ctx, have)
+			if err != nil || double.Pending > 0 {
+				return double, err
+			}
+			return b.effective(ctx, have, users)
 		}
+		b.changed = true
 		// 409: somebody was faster, or the object has another UID; 404: it went.
 		// What stands now is looked at again.
 		if err != nil && !answered(err, http.StatusConflict) && !answered(err, http.StatusNotFound) {
@@ -138,14 +205,40 @@ func (b *bindingWork) put(ctx context.Context) (access.Applied, error) {
 	return access.Applied{}, errors.Join(errors.New("others keep changing the binding"), last)
 }
 
+// removeDouble removes what a process from before installations had ids put beside the
+// binding that stands.
+func (b *bindingWork) removeDouble(ctx context.Context, have *binding) (access.Applied, error) {
+	if have.Metadata.Name == b.older() || b.isAlone() {
+		return access.Applied{}, nil
+	}
+	got, err := b.removeNamed(ctx, b.older())
+	if got.Pending > 0 {
+		got.Kept = b.keep(have)
+	}
+	return got, err
+}
+
+// mayLend refuses to make a binding that must not be, or that would give nothing.
+func (b *bindingWork) mayLend(ctx context.Context) error {
+	n, err := b.conn.names(ctx, false)
+	if err != nil {
+		return err
+	}
+	if n.trust.result == resultFailed {
+		// Whoever can be anybody would have what is lent to one.
+		return fmt.Errorf("nothing is lent as long as sessions of %s can have names of others: %s; %s", n.arn, strings.Join(n.trust.detail, "; "), n.trust.mend)
+	}
+	return b.roleStands(ctx)
+}
+
 // roleStands refuses to bind a role that is not there: the binding would give nothing
 // now, and whatever somebody later gives a role of that name.
 func (b *bindingWork) roleStands(ctx context.Context) error {
-	var role object
-	err := b.kube.get(ctx, b.key.rolePath(), &role)
-	if answered(err, http.StatusNotFound) {
+	given, err := b.conn.rulesOf(ctx, b.kube, b.key, true)
+	if err == nil && given.gone {
 		return fmt.Errorf("the %s %s does not exist; make it, or run the discovery again", b.key.roleKind, b.key.role)
 	}
+	b.judged = true
 	return err
 }
 
@@ -184,7 +277,11 @@ func change(have, wanted *binding) map[string]any {
 }
 
 func (b *bindingWork) keep(have *binding) []byte {
-	data, _ := json.Marshal(bindingKept{UID: have.Metadata.UID}) //nolint:errchkjson // a string cannot fail
+	kept := bindingKept{UID: have.Metadata.UID}
+	if have.Metadata.Name == b.name() {
+		kept.Installation = b.installation
+	}
+	data, _ := json.Marshal(kept) //nolint:errchkjson // a string cannot fail
 	return data
 }
 
@@ -196,8 +293,12 @@ func (b *bindingWork) note() string {
 }
 
 func (b *bindingWork) foreign(have *binding) error {
-	return fmt.Errorf("the %s %s stands in the way: %w; delete it, or give it back the label %s=%s, %s=%s and the annotation %s=%s", b.key.kind(), have.Metadata.Name,
-		access.ErrForeign, labelManaged, managedBy, labelIntegration, integrationLabel(b.conn.integration), annotationObject, b.key)
+	mark := ""
+	if b.installation != "" {
+		mark = ", " + labelInstallation + "=" + b.installation
+	}
+	return fmt.Errorf("the %s %s stands in the way: %w; delete it, or give it back the label %s=%s, %s=%s%s and the annotation %s=%s", b.key.kind(), have.Metadata.Name,
+		access.ErrForeign, labelManaged, managedBy, labelIntegration, integrationLabel(b.conn.integration), mark, annotationObject, b.key)
 }
 
 func finalizerNote(have *binding) string {
@@ -205,30 +306,45 @@ func finalizerNote(have *binding) string {
 		strings.ToLower(orElse(have.Kind, "binding")), strings.Join(have.Metadata.Finalizers, ", "))
 }
 
-// remove makes the binding gone. It needs no name of the person, so that access can be
-// taken back although nobody can tell any more by what name the cluster knows them.
+// remove makes the binding gone, under either of its names. It needs no name of the
+// person, so that access can be taken back although nobody can tell any more by what name
+// the cluster knows them.
 func (b *bindingWork) remove(ctx context.Context) (access.Applied, error) {
+	got, err := b.removeNamed(ctx, b.name())
+	if err != nil || b.isAlone() {
+		return b.afterwards(ctx, got, err)
+	}
+	older, err := b.removeNamed(ctx, b.older())
+	if older.Pending > 0 || got.Pending == 0 {
+		got = older
+	}
+	return b.afterwards(ctx, got, err)
+}
+
+// removeNamed makes the binding of a name gone, if it is ours.
+func (b *bindingWork) removeNamed(ctx context.Context, name string) (access.Applied, error) {
 	var last error
 	for range rounds {
-		have, err := b.look(ctx)
+		have, err := b.look(ctx, name)
+		if err != nil {
+			return access.Applied{}, err
+		}
+		if have == nil {
+			return access.Applied{}, nil
+		}
+		mine, err := b.isOurs(ctx, have)
 		switch {
 		case err != nil:
 			return access.Applied{}, err
-		case have == nil:
-			return access.Applied{}, nil
-		case !b.ours(have):
-			if have.Metadata.UID == b.kept.UID || have.Metadata.Annotations[annotationObject] == b.key.String() {
-				// It is what Gatehouse made, and somebody took the mark away. It gives
-				// access still, so it must not pass for gone.
-				return access.Applied{}, b.foreign(have)
-			}
-			return access.Applied{Note: "an object of the same name that gatehouse did not make stands there and was left"}, nil
+		case !mine:
+			return b.leave(ctx, have)
 		case have.Metadata.DeletionTimestamp != nil && len(have.Metadata.Finalizers) > 0:
 			return access.Applied{Kept: b.keep(have), Pending: finalizerWait, Note: finalizerNote(have)}, nil
 		case have.Metadata.DeletionTimestamp != nil:
 			return access.Applied{Kept: b.keep(have), Pending: finalizerWait / 4}, nil
 		}
-		err = b.kube.remove(ctx, b.path(), have.Metadata.UID)
+		err = b.kube.remove(ctx, b.path(name), have.Metadata.UID)
+		b.changed = true
 		if err != nil && !answered(err, http.StatusConflict) && !answered(err, http.StatusNotFound) {
 			return access.Applied{}, err
 		}
@@ -240,153 +356,19 @@ func (b *bindingWork) remove(ctx context.Context) (access.Applied, error) {
 	return access.Applied{}, errors.Join(errors.New("others keep making the binding anew"), last)
 }
 
-// List returns the bindings with this integration's mark, each compared with what its
-// own marks say, the live username template, and the roles that there are.
-func (p *RBAC) List(ctx context.Context, i *access.Integration) ([]access.Found, error) {
-	c, err := p.connect(i)
-	if err != nil {
-		return nil, err
-	}
-	k, err := c.api(ctx)
-	if err != nil {
-		return nil, err
-	}
-	l := &lister{conn: c, kube: k}
-	selector := labelManaged + "=" + managedBy + "," + labelIntegration + "=" + integrationLabel(i.Name)
-	for _, kind := range []struct{ kind, path string }{
-		{kindClusterRoleBinding, rbacAPI + "/clusterrolebindings"}, {kindRoleBinding, rbacAPI + "/rolebindings"},
-	} {
-		err := listAll(ctx, k, kind.path, selector, false, func(b binding) bool {
-			b.Kind = kind.kind
-			l.bindings = append(l.bindings, b)
-			return len(l.bindings) <= maxListed
-		})
-		switch {
-		case err != nil:
-			return nil, fmt.Errorf("listing the %ss of %s: %w", kind.kind, c.settings.cluster, err)
-		case len(l.bindings) > maxListed:
-			return nil, fmt.Errorf("%s has more than %d bindings of integration %s", c.settings.cluster, maxListed, i.Name)
-		}
-	}
-	if len(l.bindings) == 0 {
-		return nil, nil
-	}
-	if err := l.readRoles(ctx); err != nil {
-		return nil, err
-	}
-	found := make([]access.Found, 0, len(l.bindings))
-	for n := range l.bindings {
-		found = append(found, l.found(ctx, &l.bindings[n]))
-	}
-	slices.SortFunc(found, func(a, b access.Found) int { return strings.Compare(a.Name, b.Name) })
-	return found, nil
-}
-
-// maxListed bounds the bindings of one integration.
-const maxListed = 100_000
-
-// lister compares what was listed with what stands.
-type lister struct {
-	conn     *connection
-	kube     *kube
-	bindings []binding
-	roles    map[string]bool // "ClusterRole//NAME", "Role/NAMESPACE/NAME"
-}
-
-func (l *lister) readRoles(ctx context.Context) error {
-	l.roles = map[string]bool{}
-	for kind, path := range map[string]string{kindClusterRole: rbacAPI + "/clusterroles", kindRole: rbacAPI + "/roles"} {
-		err := listAll(ctx, l.kube, path, "", true, func(o object) bool {
-			l.roles[kind+"/"+o.Metadata.Namespace+"/"+o.Metadata.Name] = true
-			return true
-		})
-		if err != nil {
-			return fmt.Errorf("listing the %ss of %s: %w", kind, l.conn.settings.cluster, err)
-		}
-	}
-	return nil
-}
-
-func (l *lister) found(ctx context.Context, b *binding) access.Found {
-	f := access.Found{Name: b.Kind + " " + b.Metadata.Name, Detail: map[string]string{"role": b.RoleRef.Kind + " " + b.RoleRef.Name}}
-	if b.Metadata.Namespace != "" {
-		f.Name = b.Kind + " " + b.Metadata.Namespace + "/" + b.Metadata.Name
-		f.Detail["namespace"] = b.Metadata.Namespace
-	}
-	notes := b.Metadata.Annotations
-	if person := notes[annotationPerson]; person != "" {
-		f.Detail["person"] = person
-	}
-	subjects := make([]string, 0, len(b.Subjects))
-	for _, s := range sortedSubjects(b.Subjects) {
-		subjects = append(subjects, s.Kind+" "+s.Name)
-	}
-	f.Detail["subjects"] = strings.Join(subjects, ", ")
-	if ids := notes[annotationGrants]; ids != "" {
-		f.Grants = strings.Split(ids, ",")
-	}
-	if at, err := time.Parse(time.RFC3339, notes[annotationExpires]); err == nil {
-		f.Expires = at
-	}
-	var drift []string
-	key, err := parseBindingKey(notes[annotationObject])
+// leave leaves a binding that is not ours, unless it is what Gatehouse made and somebody
+// took the marks away: it gives access still, so it must not pass for gone.
+func (b *bindingWork) leave(ctx context.Context, have *binding) (access.Applied, error) {
+	who, err := b.conn.bindingOwner(ctx, b.installation, have, b.kept)
 	switch {
 	case err != nil:
-		drift = append(drift, "its annotation "+annotationObject+" is gone or changed, so it cannot be told what it is")
-	case key.name(l.conn.integration) != b.Metadata.Name || key.namespace != b.Metadata.Namespace || key.kind() != b.Kind:
-		// A copy of a binding of ours under another name. It gives access, and no
-		// grant of ours would ever take it away.
-		drift = append(drift, "it is a copy: its marks belong to "+key.name(l.conn.integration))
-	default:
-		f.Key = key.String()
-		drift = append(drift, l.compare(ctx, b, key)...)
+		return access.Applied{}, err
+	case have.Metadata.UID == b.kept.UID:
+		return access.Applied{}, b.foreign(have)
+	case who == anothers && have.Metadata.Name == b.older():
+		return access.Applied{Note: "a binding of another installation of gatehouse for the same person and role stands there and was left"}, nil
+	case have.Metadata.Annotations[annotationObject] == b.key.String():
+		return access.Applied{}, b.foreign(have)
 	}
-	namespace := b.Metadata.Namespace
-	if b.RoleRef.Kind == kindClusterRole {
-		namespace = ""
-	}
-	if !l.roles[b.RoleRef.Kind+"/"+namespace+"/"+b.RoleRef.Name] {
-		drift = append(drift, fmt.Sprintf("it outlives its %s %s: whoever makes a role of that name gives it to them", b.RoleRef.Kind, b.RoleRef.Name))
-	}
-	f.Drift = strings.Join(drift, "; ")
-	return f
-}
-
-func (l *lister) compare(ctx context.Context, b *binding, key bindingKey) []string {
-	var drift []string
-	if want := (roleRef{APIGroup: rbacGroup, Kind: key.roleKind, Name: key.role}); b.RoleRef != want {
-		drift = append(drift, fmt.Sprintf("it binds %s %s and not %s %s", b.RoleRef.Kind, b.RoleRef.Name, key.roleKind, key.role))
-	}
-	if b.Metadata.Annotations[annotationPerson] != key.person {
-		drift = append(drift, "its annotation "+annotationPerson+" was changed")
-	}
-	names, err := l.conn.subjects(ctx, key.person)
-	if err != nil {
-		// Whoever looks at the drift learns that it could not be seen; the check of
-		// the integration says how to mend it.
-		return append(drift, "its subjects cannot be judged: "+err.Error())
-	}
-	have := map[string]bool{}
-	for _, s := range b.Subjects {
-		if s.Kind != "User" || s.APIGroup != rbacGroup || !slices.Contains(names, s.Name) {
-			drift = append(drift, fmt.Sprintf("it binds %s %s, which is not %s's name in the cluster", s.Kind, s.Name, key.person))
-			continue
-		}
-		have[s.Name] = true
-	}
-	for _, n := range names {
-		if !have[n] {
-			drift = append(drift, fmt.Sprintf("it does not bind %s, %s's name in the cluster", n, key.person))
-		}
-	}
-	slices.Sort(drift)
-	return drift
-}
-
-// clone copies a map that may be nil.
-func clone(m map[string]string) map[string]string {
-	if m == nil {
-		return map[string]string{}
-	}
-	return maps.Clone(m)
+	return access.Applied{Note: "an object of the same name that gatehouse did not make stands there and was left"}, nil
 }

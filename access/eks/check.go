@@ -62,7 +62,9 @@ func (p *RBAC) Check(ctx context.Context, i *access.Integration) ([]access.Check
 		return []access.Check{{Name: checkReach, Result: resultFailed, Detail: err.Error(), Mend: "mend the integration's settings"}}, ctx.Err()
 	}
 	e := &examination{conn: c}
-	for _, look := range []func(context.Context){e.reach, e.mode, e.accessRole, e.trust, e.templates, e.permissions, e.iamPermissions, e.authMap} {
+	looks := []func(context.Context){e.reach, e.mode, e.accessRole, e.trust, e.templates, e.permissions, e.iamPermissions, e.authMap, e.others}
+	for n, look := range looks {
+		access.Report(ctx, n, len(looks), "")
 		look(ctx)
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -117,7 +119,7 @@ func (e *examination) reach(ctx context.Context) {
 // sameCluster says what is known of the cluster that Gatehouse runs in, for a name alone
 // leads there and could be meant for another.
 func (e *examination) sameCluster(ctx context.Context) {
-	found, err := e.conn.describe(ctx, true)
+	found, err := e.conn.describe(ctx, 0)
 	last := &e.checks[len(e.checks)-1]
 	if err != nil || found.Identity == nil || found.Identity.Oidc == nil {
 		last.Result = resultWarning
@@ -141,7 +143,7 @@ func (e *examination) sameCluster(ctx context.Context) {
 
 func (e *examination) mode(ctx context.Context) {
 	e.live, e.liveErr = e.conn.names(ctx, true)
-	found, err := e.conn.describe(ctx, false)
+	found, err := e.conn.describe(ctx, clusterFor)
 	if err != nil {
 		e.add(checkMode, resultUnseen, allow("eks:DescribeCluster"), "%v", err)
 		return
@@ -219,7 +221,28 @@ func (e *examination) candidates(ctx context.Context) string {
 	return "; aws-auth maps sessions of " + strings.Join(found, ", ")
 }
 
-func (e *examination) trust(context.Context) {
+// sameButCase names people whose names differ in the case of letters alone.
+func (e *examination) sameButCase(ctx context.Context) string {
+	if e.conn.all.opts.People == nil {
+		return ""
+	}
+	by := map[string][]string{}
+	for _, id := range e.conn.all.opts.People(ctx) {
+		if key := strings.ToLower(id); !slices.Contains(by[key], id) {
+			by[key] = append(by[key], id)
+		}
+	}
+	var clashes []string
+	for _, key := range sortedKeys(by) {
+		if len(by[key]) > 1 {
+			slices.Sort(by[key])
+			clashes = append(clashes, strings.Join(by[key], " and "))
+		}
+	}
+	return strings.Join(clashes[:min(len(clashes), 20)], ", ")
+}
+
+func (e *examination) trust(ctx context.Context) {
 	switch {
 	case e.role.missing:
 		e.add(checkTrust, resultUnseen, "", "there is no role")
@@ -229,6 +252,10 @@ func (e *examination) trust(context.Context) {
 		v := judgeTrust(e.role.trust)
 		e.add(checkTrust, v.result, v.mend, "%s", strings.Join(v.detail, "; "))
 		if v.ignoresCase {
+			if clash := e.sameButCase(ctx); clash != "" {
+				e.add(checkCase, resultFailed, "give one of them another address in the identity provider, or compare with StringEquals in the trust policy", "STS ignores case in session names, so each of %s may have a session as the other and what is lent to them", clash)
+				return
+			}
 			e.add(checkCase, resultOK, "", "STS ignores case in session names and Kubernetes does not: people must use the case of the identity provider, which the profiles that gatehouse prints have")
 			return
 		}
@@ -261,8 +288,35 @@ func (e *examination) templates(ctx context.Context) {
 	if len(e.live.templates) > 1 {
 		v.say(resultWarning, "aws-auth and the access entry name people differently; both names are bound until aws-auth is no longer read")
 	}
+	e.sharedPolicies(ctx, &v)
 	e.probe(ctx, &v)
 	e.add(checkTemplate, v.result, v.mend, "%s", strings.Join(v.detail, "; "))
+}
+
+// sharedPolicies looks for access policies on the shared role's entry: like a group there
+// they belong to everybody who may assume the role, whatever is lent.
+func (e *examination) sharedPolicies(ctx context.Context, v *trustVerdict) {
+	if e.live.entry == nil {
+		return
+	}
+	client, err := e.conn.eksClient()
+	if err != nil {
+		return
+	}
+	have, err := (&association{conn: e.conn, eks: client, key: entryKey{principal: e.live.arn}}).policies(ctx)
+	if err != nil {
+		v.detail = append(v.detail, fmt.Sprintf("whether access policies are associated with the entry was not seen: %v", err))
+		v.mend = orElse(v.mend, allow("eks:ListAssociatedAccessPolicies"))
+		return
+	}
+	for _, policy := range sortedKeys(have) {
+		name := roleName(policy)
+		v.say(resultWarning, "everybody with the role has the access policy %s (%s), whatever is lent to them", name, strings.ReplaceAll(have[policy].String(), "@", "*"))
+		if name == PowerPolicy {
+			v.say(resultFailed, "the access policy %s may do everything", name)
+		}
+		v.mend = orElse(v.mend, "aws eks disassociate-access-policy --cluster-name "+e.conn.settings.cluster+" --principal-arn "+e.live.arn+" --policy-arn "+policy)
+	}
 }
 
 // template judges one template that is live.

@@ -6,6 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awseks "github.com/aws/aws-sdk-go-v2/service/eks"
+	"github.com/aws/aws-sdk-go-v2/service/eks/types"
+
 	"github.com/gatehouse-project/gatehouse/access"
 	"github.com/gatehouse-project/gatehouse/awssim"
 )
@@ -28,12 +32,29 @@ func TestCheck(t *testing.T) {
 			c.sim.Account(testAccount).AddRole(awssim.Role{Name: "gatehouse-k8s-access", TrustedAccounts: []string{testAccount}})
 		}, checkTrust, resultFailed, "as anybody", "sts:RoleSessionName"},
 		{"case", "CONFIG_MAP", nil, checkCase, resultOK, "Kubernetes does not", ""},
+		{"people who differ in case alone", "CONFIG_MAP", func(_ *testing.T, c *cloud) {
+			c.clusters.opts.People = func(context.Context) []string { return []string{"bob@example.com", "alice@x", "Alice@x"} }
+		}, checkCase, resultFailed, "each of Alice@x and alice@x may", "StringEquals"},
 		{"a bare template", "CONFIG_MAP", nil, checkTemplate, resultWarning, "nothing stands before", "gatehouse:{{SessionNameRaw}}"},
 		{"a lossy template", "CONFIG_MAP", func(_ *testing.T, c *cloud) { c.mapTo("apono:{{SessionName}}") }, checkTemplate, resultFailed, "alice-example.com and alice@example.com", "{{SessionNameRaw}}"},
 		{"no mapping", "CONFIG_MAP", func(_ *testing.T, c *cloud) { c.api.setAuth(nil) }, checkTemplate, resultFailed, "neither aws-auth nor an access entry", "connect"},
 		{"masters", "CONFIG_MAP", func(_ *testing.T, c *cloud) {
 			c.api.setAuth(map[string]string{keyMapRoles: bareMap + "  groups: [system:masters]\n"})
 		}, checkTemplate, resultFailed, "may do everything", ""},
+		{"an access policy on the shared entry", "API", func(t *testing.T, c *cloud) {
+			t.Helper()
+			if _, err := c.rbac.Connect(t.Context(), c.integration, Apply); err != nil {
+				t.Fatal(err)
+			}
+			c.share(t, "AmazonEKSEditPolicy")
+		}, checkTemplate, resultWarning, "everybody with the role has the access policy AmazonEKSEditPolicy", "disassociate-access-policy"},
+		{"all power on the shared entry", "API", func(t *testing.T, c *cloud) {
+			t.Helper()
+			if _, err := c.rbac.Connect(t.Context(), c.integration, Apply); err != nil {
+				t.Fatal(err)
+			}
+			c.share(t, PowerPolicy)
+		}, checkTemplate, resultFailed, "may do everything", "disassociate-access-policy"},
 		{"a setting that says another", "CONFIG_MAP", func(_ *testing.T, c *cloud) { c.integration.Config[keyTemplate] = "gatehouse:{{SessionName}}" }, checkTemplate, resultFailed, "the cluster has another", ""},
 		{"permissions", "CONFIG_MAP", func(_ *testing.T, c *cloud) {
 			c.api.may = func(verb, resource string) bool { return verb != "delete" || resource != "rolebindings" }
@@ -152,5 +173,16 @@ func TestTemplateIsTriedOut(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// share associates an access policy with the shared role's entry, as somebody would by hand.
+func (c *cloud) share(t *testing.T, policy string) {
+	t.Helper()
+	if _, err := c.engine.AssociateAccessPolicy(t.Context(), &awseks.AssociateAccessPolicyInput{
+		ClusterName: aws.String("prod"), PrincipalArn: aws.String(testRole), PolicyArn: aws.String("arn:aws:eks::aws:cluster-access-policy/" + policy),
+		AccessScope: &types.AccessScope{Type: types.AccessScopeTypeCluster},
+	}); err != nil {
+		t.Fatal(err)
 	}
 }

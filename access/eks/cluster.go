@@ -41,6 +41,13 @@ type Options struct {
 	// AWS reaches accounts. Nil: clusters are reached with what their integration
 	// says alone, and what AWS knows is not seen.
 	AWS AWS
+	// Installation returns the id of this installation of Gatehouse, which is made once
+	// and kept with what it lends: at most 63 letters, digits, -, _ and dots. Nil: it has
+	// none, and nobody else lends in its clusters under the same names.
+	Installation func(ctx context.Context) (string, error)
+	// Ledger tells what this installation has lent, for things in clusters from before
+	// installations had ids. Nil: nothing of those is known to be its own.
+	Ledger Ledger
 	// People returns the IDs of the people known, for names that would be one in a
 	// cluster. Nil: none are known.
 	People     func(ctx context.Context) []string
@@ -65,6 +72,10 @@ const (
 	// how long the templates of the shared role are: they are read for every binding.
 	clusterFor   = 5 * time.Minute
 	templatesFor = 20 * time.Second
+	// describeWithin bounds a question to EKS that an older answer can stand in for, and
+	// doubtAfter is how long what was read is believed although the cluster is not reached.
+	describeWithin = 5 * time.Second
+	doubtAfter     = 5 * time.Second
 
 	serviceAccount = "/var/run/secrets/kubernetes.io/serviceaccount"
 )
@@ -75,8 +86,9 @@ type Clusters struct {
 	opts    Options
 	metrics *metrics
 
-	mu    sync.Mutex
-	conns map[string]*connection // by the integration's name
+	mu        sync.Mutex
+	conns     map[string]*connection // by the integration's name
+	installed string                 // the id of the installation, once known
 }
 
 // New returns Clusters. It calls nothing.
@@ -107,6 +119,8 @@ type connection struct {
 	all    *Clusters
 	digest [sha256.Size]byte
 	limit  *rate.Limiter
+	// aftermath is held by whoever looks what somebody may still do at the end.
+	aftermath sync.Mutex
 
 	mu        sync.Mutex
 	cluster   *types.Cluster
@@ -118,6 +132,9 @@ type connection struct {
 	account   string // of the cluster, once known
 	live      *liveNames
 	liveAt    time.Time
+	roles     map[string]roleRules // by path
+	refusedAt time.Time            // when the cluster last refused to say what others may
+	noOlderAt time.Time            // when the last list had nothing from before installations had ids; zero: it had
 }
 
 // connect returns the connection of an integration, without any I/O.
@@ -190,14 +207,13 @@ func (c *connection) stsClient() (*sts.Client, error) {
 	return sts.NewFromConfig(cfg), nil
 }
 
-// describe returns the cluster as EKS knows it, at most clusterFor old; fresh: as it is
-// now.
-func (c *connection) describe(ctx context.Context, fresh bool) (*types.Cluster, error) {
+// describe returns the cluster as EKS knows it, at most so old; 0: as it is now.
+func (c *connection) describe(ctx context.Context, atMost time.Duration) (*types.Cluster, error) {
 	now := c.all.opts.Clock()
 	c.mu.Lock()
 	have, at := c.cluster, c.clusterAt
 	c.mu.Unlock()
-	if have != nil && !fresh && now.Sub(at) < clusterFor {
+	if have != nil && now.Sub(at) < atMost {
 		return have, nil
 	}
 	client, err := c.eksClient()
@@ -287,7 +303,7 @@ func (c *connection) api(ctx context.Context) (*kube, error) {
 		authority, creds = pem, c.token.mounted(c)
 	}
 	if server == "" || len(authority) == 0 && c.server == "" {
-		found, err := c.describe(ctx, false)
+		found, err := c.whereabouts(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("integration %s: config.%s and config.%s are not set: %w", c.integration, keyServer, keyAuthority, err)
 		}
@@ -315,8 +331,45 @@ func (c *connection) api(ctx context.Context) (*kube, error) {
 	if err != nil {
 		return nil, fmt.Errorf("integration %s: %w", c.integration, err)
 	}
+	k.unreached = c.doubt
 	c.kube, c.kubeFrom, c.inCluster = k, from, inCluster
 	return k, nil
+}
+
+// whereabouts is the cluster as EKS knows it, for its address and certificates. Where EKS
+// does not answer, what it said before has to do: whoever answers there must still have a
+// certificate of the cluster's, and access is taken back also while EKS is away.
+func (c *connection) whereabouts(ctx context.Context) (*types.Cluster, error) {
+	c.mu.Lock()
+	have := c.cluster
+	c.mu.Unlock()
+	if have == nil {
+		return c.describe(ctx, clusterFor)
+	}
+	bound, cancel := context.WithTimeout(ctx, describeWithin)
+	defer cancel()
+	found, err := c.describe(bound, clusterFor)
+	if err != nil && ctx.Err() == nil && !isNotFound(err) {
+		c.all.opts.Logger.WarnContext(ctx, "reaching a cluster by what EKS said before", "integration", c.integration, "error", err)
+		return have, nil
+	}
+	return found, err
+}
+
+// doubt has EKS and the secret store asked again where the cluster is, after it was not
+// reached: its certificates may have been replaced, or it may be elsewhere.
+func (c *connection) doubt() {
+	now := c.all.opts.Clock()
+	c.mu.Lock()
+	if now.Sub(c.clusterAt) >= doubtAfter {
+		c.clusterAt = time.Time{}
+	}
+	c.mu.Unlock()
+	c.token.mu.Lock()
+	defer c.token.mu.Unlock()
+	if now.Sub(c.token.read) >= doubtAfter {
+		c.token.read = time.Time{}
+	}
 }
 
 // besideUs reports whether the cluster is taken to be the one that Gatehouse runs in:

@@ -158,7 +158,7 @@ func (p *RBAC) Kubeconfig(ctx context.Context, i *access.Integration, person flo
 func (c *connection) kubeconfig(ctx context.Context, person, role string) (string, error) {
 	// In a pod the address is the cluster's own; people need that of EKS.
 	if c.besideUs() || c.server == "" {
-		if found, err := c.describe(ctx, false); err == nil && found.Endpoint != nil && found.CertificateAuthority != nil && found.CertificateAuthority.Data != nil {
+		if found, err := c.describe(ctx, clusterFor); err == nil && found.Endpoint != nil && found.CertificateAuthority != nil && found.CertificateAuthority.Data != nil {
 			authority, err := readAuthority(*found.CertificateAuthority.Data)
 			if err != nil {
 				return "", fmt.Errorf("integration %s: the certificate authority that EKS answered: %w", c.integration, err)

@@ -3,6 +3,7 @@ package eks
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -69,7 +70,7 @@ type discovery struct {
 
 // readCluster reads the cluster's own tags. Where AWS cannot be asked there are none.
 func (d *discovery) readCluster(ctx context.Context) error {
-	found, err := d.conn.describe(ctx, true)
+	found, err := d.conn.describe(ctx, 0)
 	if err != nil {
 		if knownRefusal(err) {
 			return nil
@@ -81,6 +82,7 @@ func (d *discovery) readCluster(ctx context.Context) error {
 }
 
 func (d *discovery) read(ctx context.Context, path, what string) ([]object, error) {
+	access.Report(ctx, 0, 0, "listing the "+what)
 	var all []object
 	err := listAll(ctx, d.kube, path, "", true, func(o object) bool {
 		all = append(all, o)
@@ -160,4 +162,12 @@ func tagsOf(o object) map[string]string {
 		}
 	}
 	return tags
+}
+
+// clone copies a map that may be nil.
+func clone(m map[string]string) map[string]string {
+	if m == nil {
+		return map[string]string{}
+	}
+	return maps.Clone(m)
 }

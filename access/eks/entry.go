@@ -195,7 +195,10 @@ func (p *AccessEntry) List(ctx context.Context, i *access.Integration) ([]access
 	err = c.eachEntry(ctx, client, func(principal string) error {
 		a := &association{conn: c, eks: client, key: entryKey{principal: principal}}
 		entry, err := a.describe(ctx)
-		if err != nil || entry == nil || !c.entryOurs(entry.Tags) {
+		if err != nil || entry == nil {
+			return err
+		}
+		if who, err := c.entryOwner(ctx, principal, entry.Tags, false); err != nil || who != ours {
 			return err
 		}
 		policies := map[string]bool{}

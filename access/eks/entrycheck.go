@@ -23,7 +23,9 @@ func (p *AccessEntry) Check(ctx context.Context, i *access.Integration) ([]acces
 		return []access.Check{{Name: checkReach, Result: resultFailed, Detail: err.Error(), Mend: "mend the integration's settings"}}, ctx.Err()
 	}
 	e := &examination{conn: c}
-	for _, look := range []func(context.Context){e.entryReach, e.principals, e.entryIAM} {
+	looks := []func(context.Context){e.entryReach, e.principals, e.entryIAM, e.entryOthers}
+	for n, look := range looks {
+		access.Report(ctx, n, len(looks), "")
 		look(ctx)
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -33,7 +35,7 @@ func (p *AccessEntry) Check(ctx context.Context, i *access.Integration) ([]acces
 }
 
 func (e *examination) entryReach(ctx context.Context) {
-	found, err := e.conn.describe(ctx, true)
+	found, err := e.conn.describe(ctx, 0)
 	if err != nil {
 		e.add(checkReach, resultFailed, allow("eks:DescribeCluster"), "%v", err)
 		e.add(checkMode, resultUnseen, "", "the cluster was not seen")
@@ -184,7 +186,7 @@ func (e *examination) entryIAM(ctx context.Context) {
 // BindingActions are the IAM actions of EKS that lending bindings needs, sorted:
 // connecting by an access entry among them. iam:GetRole of the shared role comes beside.
 func BindingActions() []string {
-	return []string{"eks:CreateAccessEntry", "eks:DescribeAccessEntry", "eks:DescribeCluster", "eks:TagResource", "eks:UpdateAccessEntry"}
+	return []string{"eks:CreateAccessEntry", "eks:DescribeAccessEntry", "eks:DescribeCluster", "eks:ListAssociatedAccessPolicies", "eks:TagResource", "eks:UpdateAccessEntry"}
 }
 
 // EntryActions are the IAM actions that lending access policies needs, sorted.

@@ -47,6 +47,8 @@ func explain(err error, key bindingKey) error {
 	case e.Code == http.StatusForbidden && (strings.Contains(e.Message, "attempting to grant RBAC permissions") || strings.Contains(e.Message, "user cannot bind")):
 		return fmt.Errorf("%w: %w; Kubernetes lets nobody bind a role that gives more than they have: allow gatehouse the verb bind on %s %s",
 			access.ErrRefused, err, strings.ToLower(key.roleKind)+"s", key.role)
+	case e.Code == http.StatusForbidden && strings.Contains(e.Message, "because it is being terminated"):
+		return fmt.Errorf("%w; the namespace %s is being deleted, and nothing can be made in it", err, key.namespace)
 	case e.Code == http.StatusForbidden:
 		return fmt.Errorf("%w: %w; gatehouse needs get, list, create, patch and delete on %ss of %s", access.ErrRefused, err, strings.ToLower(key.kind()), rbacGroup)
 	case e.Code == http.StatusUnauthorized:

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -47,6 +48,8 @@ type kube struct {
 	token   tokens
 	limit   *rate.Limiter
 	timeout time.Duration // of one request
+	// unreached is called after a request that nobody answered, if it is set.
+	unreached func()
 }
 
 // newKube makes a client that trusts the given authority alone, or without one the
@@ -111,13 +114,50 @@ type request struct {
 	token string
 }
 
-// do asks, and decodes the answer into out. A refused token is fetched anew once.
+// do asks, and decodes the answer into out. A refused token is fetched anew once. A
+// server that is asked too much says when to come again, and is obeyed.
 func (k *kube) do(ctx context.Context, q request, out any) (reply, error) {
-	r, err := k.once(ctx, q, out, false)
-	if q.token == "" && answered(err, http.StatusUnauthorized) {
-		r, err = k.once(ctx, q, out, true)
+	again := false
+	for tries := 1; ; tries++ {
+		r, err := k.once(ctx, q, out, again)
+		if q.token == "" && !again && answered(err, http.StatusUnauthorized) {
+			again = true
+			continue
+		}
+		wait, busy := retryAfter(r, err)
+		if !busy || tries >= busyTries {
+			return r, err
+		}
+		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= wait {
+			return r, err // what it said tells more than a deadline would
+		}
+		if sleep(ctx, wait) != nil {
+			return r, err
+		}
 	}
-	return r, err
+}
+
+const (
+	// busyTries bounds how often one request is sent to a server that is asked too much,
+	// and busyMost how long it is waited for between two.
+	busyTries = 4
+	busyMost  = 5 * time.Second
+)
+
+// retryAfter is when a server that took a request for too much wants it again. Only what
+// was surely not done is asked again: a 429, or a 503 that says when.
+func retryAfter(r reply, err error) (wait time.Duration, busy bool) {
+	text := r.header.Get("Retry-After")
+	if !answered(err, http.StatusTooManyRequests) && (!answered(err, http.StatusServiceUnavailable) || text == "") {
+		return 0, false
+	}
+	seconds, bad := strconv.Atoi(text)
+	if bad != nil || seconds < 1 {
+		seconds = 1
+	}
+	wait = time.Duration(min(seconds, int(busyMost/time.Second))) * time.Second
+	// Not all that were refused together come again together.
+	return wait + time.Duration(rand.Int64N(int64(wait/4))), true //nolint:gosec // it spreads waits, nothing rests on it
 }
 
 func (k *kube) once(ctx context.Context, q request, out any, again bool) (reply, error) {
@@ -157,6 +197,9 @@ func (k *kube) once(ctx context.Context, q request, out any, again bool) (reply,
 	}
 	answer, err := k.http.Do(r)
 	if err != nil {
+		if k.unreached != nil {
+			k.unreached()
+		}
 		// A *url.Error tells the URL, which holds no secret: the token is in a header.
 		return reply{}, fmt.Errorf("reaching the Kubernetes API: %w", err)
 	}

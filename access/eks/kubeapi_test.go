@@ -36,8 +36,18 @@ type kubeAPI struct {
 	// fault is taken by the next change that it is asked about.
 	fault    *fault
 	escalate bool // refuse to bind
-	page     int  // of lists; 0: the client's limit
-	calls    []string
+	// unasked refuses SubjectAccessReviews; lag is how many of them are answered as if the
+	// authorizer had heard of nothing, or after a removal of everything, and denies has
+	// all of them denied.
+	unasked, denies bool
+	lag             int
+	// always is a user whom something else allows everything.
+	always string
+	// busy is how many requests are answered with 429, and asked what was reviewed.
+	busy  int
+	asked []string
+	page  int // of lists; 0: the client's limit
+	calls []string
 }
 
 // fault is a change that fails: with applied set after it was made.
@@ -187,7 +197,21 @@ func (k *kubeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	path := r.URL.Path
+	k.mu.Lock()
+	busy := k.busy > 0
+	if busy {
+		k.busy--
+	}
+	k.mu.Unlock()
+	if busy {
+		w.Header().Set("Retry-After", "1")
+		refuse(w, 429, "TooManyRequests", "the server is busy")
+		return
+	}
 	switch path {
+	case authorizationAPI + "/subjectaccessreviews":
+		k.review(w, body)
+		return
 	case "/version":
 		answerOK(w, 200, map[string]string{"gitVersion": "v1.34.4-eks-1"})
 		return
@@ -235,6 +259,53 @@ func (k *kubeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	maps.Copy(w.Header(), answer.Header())
 	w.WriteHeader(answer.Code)
 	_, _ = w.Write(answer.Body.Bytes())
+}
+
+// review answers a SubjectAccessReview by the bindings and the rules of roles.
+func (k *kubeAPI) review(w http.ResponseWriter, body map[string]any) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.unasked {
+		refuse(w, 403, "Forbidden", "subjectaccessreviews.authorization.k8s.io is forbidden")
+		return
+	}
+	var q struct {
+		Spec struct {
+			User               string
+			Groups             []string
+			ResourceAttributes struct{ Namespace, Verb, Group, Resource, Subresource, Name string }
+		}
+	}
+	data, _ := json.Marshal(body)
+	_ = json.Unmarshal(data, &q)
+	a := q.Spec.ResourceAttributes
+	k.asked = append(k.asked, fmt.Sprint(q.Spec.User, " ", q.Spec.Groups, " ", a.Verb, " ", a.Group, "/", a.Resource, "/", a.Subresource, " ", a.Name, " in ", a.Namespace))
+	allowed := false
+	for path, o := range k.objects {
+		var b binding
+		data, _ := json.Marshal(o)
+		if !strings.Contains(path, "rolebindings/") || json.Unmarshal(data, &b) != nil || b.Metadata.Namespace != "" && b.Metadata.Namespace != a.Namespace ||
+			!slices.ContainsFunc(b.Subjects, func(s subject) bool { return s.Kind == "User" && s.Name == q.Spec.User }) {
+			continue
+		}
+		var role struct{ Rules []policyRule }
+		at := bindingKey{namespace: b.Metadata.Namespace, roleKind: b.RoleRef.Kind, role: b.RoleRef.Name}.rolePath()
+		data, _ = json.Marshal(k.objects[at])
+		_ = json.Unmarshal(data, &role)
+		for _, r := range role.Rules {
+			resource := a.Resource
+			if a.Subresource != "" {
+				resource += "/" + a.Subresource
+			}
+			allowed = allowed || slices.Contains(r.Verbs, a.Verb) && slices.Contains(r.Resources, resource) && slices.Contains(r.APIGroups, a.Group)
+		}
+	}
+	if k.lag > 0 {
+		k.lag--
+		allowed = !allowed
+	}
+	allowed = (allowed || k.always == q.Spec.User) && !k.denies
+	answerOK(w, 201, map[string]any{"status": map[string]any{"allowed": allowed}})
 }
 
 func (k *kubeAPI) change(w http.ResponseWriter, method, path string, body map[string]any) {

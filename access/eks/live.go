@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -23,6 +24,9 @@ type liveNames struct {
 	entry     *types.AccessEntry // of the shared role
 	arn       string             // of the shared role
 	notes     []string           // what could not be read, and why
+	// trust is what the shared role's trust policy is worth; without a result where it
+	// could not be read.
+	trust trustVerdict
 }
 
 type liveTemplate struct {
@@ -70,7 +74,12 @@ func (c *connection) names(ctx context.Context, fresh bool) (*liveNames, error) 
 
 func (c *connection) readNames(ctx context.Context, fresh bool) (*liveNames, error) {
 	n := &liveNames{}
-	found, err := c.describe(ctx, fresh)
+	// The mode says which mapping counts, so it may be no older than the mapping.
+	age := templatesFor
+	if fresh {
+		age = 0
+	}
+	found, err := c.describe(ctx, age)
 	switch {
 	case err == nil:
 		n.mode = modeOf(found)
@@ -81,6 +90,9 @@ func (c *connection) readNames(ctx context.Context, fresh bool) (*liveNames, err
 		return nil, err
 	}
 	n.arn = c.sharedARN()
+	if err := c.readTrust(ctx, n); err != nil {
+		return nil, err
+	}
 	if n.mode != types.AuthenticationModeConfigMap && n.mode != "" {
 		if err := c.readEntry(ctx, n); err != nil {
 			return nil, err
@@ -103,18 +115,37 @@ func modeOf(c *types.Cluster) types.AuthenticationMode {
 	return c.AccessConfig.AuthenticationMode
 }
 
+// readTrust reads what the shared role's trust policy is worth, and its whole ARN: an
+// entry's principal has the role's path, so the name alone is a guess. Where Gatehouse may
+// not ask IAM the check says so.
+func (c *connection) readTrust(ctx context.Context, n *liveNames) error {
+	bound, cancel := context.WithTimeout(ctx, describeWithin)
+	defer cancel()
+	arn, _, document, err := c.roleOf(bound)
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		return ctx.Err()
+	default:
+		return nil
+	}
+	if strings.HasPrefix(c.accessRole, "arn:") && arn != c.accessRole {
+		return nil // a role of that name in another account; the check says so
+	}
+	n.arn = arn
+	if text, err := url.QueryUnescape(document); err == nil {
+		document = text
+	}
+	n.trust = judgeTrust(document)
+	return nil
+}
+
 // readEntry reads the shared role's access entry. Entries win over aws-auth for the
 // same principal, so its template comes first.
 func (c *connection) readEntry(ctx context.Context, n *liveNames) error {
 	client, err := c.eksClient()
 	if err != nil {
 		return err
-	}
-	if !strings.HasPrefix(c.accessRole, "arn:") {
-		// An entry's principal has the role's path, so the name alone is a guess.
-		if arn, _, _, err := c.roleOf(ctx); err == nil {
-			n.arn = arn
-		}
 	}
 	if n.arn == "" {
 		n.notes = append(n.notes, "the account of the role is not known; set config."+keyAccount)
@@ -167,9 +198,25 @@ func (c *connection) readMapped(ctx context.Context, n *liveNames) error {
 // errUnmapped is why nobody can be bound.
 var errUnmapped = errors.New("the cluster does not map the shared role to a user")
 
-// subjects are the names by which the cluster knows a session of the person. The live
-// templates say; a setting stands in only where none could be read.
+// subjects are the names of users, sorted.
 func (c *connection) subjects(ctx context.Context, person string) ([]string, error) {
+	users, err := c.users(ctx, person)
+	names := make([]string, 0, len(users))
+	for _, u := range users {
+		names = append(names, u.name)
+	}
+	return names, err
+}
+
+// liveUser is somebody as the cluster knows them.
+type liveUser struct {
+	name   string
+	groups []string
+}
+
+// users are what the cluster takes a session of the person for. The live templates say;
+// a setting stands in only where none could be read.
+func (c *connection) users(ctx context.Context, person string) ([]liveUser, error) {
 	if err := checkSession(person); err != nil {
 		return nil, err
 	}
@@ -177,6 +224,11 @@ func (c *connection) subjects(ctx context.Context, person string) ([]string, err
 	if err != nil {
 		return nil, err
 	}
+	return c.usersBy(n, person)
+}
+
+// usersBy are what the cluster takes a session of the person for, by names that were read.
+func (c *connection) usersBy(n *liveNames, person string) ([]liveUser, error) {
 	templates := n.templates
 	if len(templates) == 0 {
 		switch {
@@ -188,7 +240,7 @@ func (c *connection) subjects(ctx context.Context, person string) ([]string, err
 			return nil, fmt.Errorf("%w: %s is in neither aws-auth nor an access entry of %s; connect the integration, or map it", errUnmapped, orElse(n.arn, c.accessRole), c.settings.cluster)
 		}
 	}
-	var names []string
+	var users []liveUser
 	for _, t := range templates {
 		name, err := render(t.text, person, c.accountID())
 		if err != nil {
@@ -200,10 +252,10 @@ func (c *connection) subjects(ctx context.Context, person string) ([]string, err
 				return nil, fmt.Errorf("%s: the username template %q makes %q, a name that is kept for Kubernetes or EKS", t.source, t.text, name)
 			}
 		}
-		if !slices.Contains(names, name) {
-			names = append(names, name)
+		if !slices.ContainsFunc(users, func(u liveUser) bool { return u.name == name }) {
+			users = append(users, liveUser{name, t.groups})
 		}
 	}
-	slices.Sort(names)
-	return names, nil
+	slices.SortFunc(users, func(a, b liveUser) int { return strings.Compare(a.name, b.name) })
+	return users, nil
 }

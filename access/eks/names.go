@@ -119,10 +119,15 @@ func parseBindingKey(text string) (bindingKey, error) {
 	return k, nil
 }
 
-// name is the binding's name in the cluster. The integration is part of it, for two
-// integrations may know one cluster.
-func (k bindingKey) name(integration string) string {
-	sum := sha256.Sum256([]byte(integration + "\x00" + k.String()))
+// name is the binding's name in the cluster. The installation and the integration are
+// part of it, for two of either may know one cluster. Bindings from before installations
+// had ids have the name that goes with an empty one.
+func (k bindingKey) name(installation, integration string) string {
+	text := integration + "\x00" + k.String()
+	if installation != "" {
+		text = installation + "\x00" + text
+	}
+	sum := sha256.Sum256([]byte(text))
 	return "gatehouse-" + hex.EncodeToString(sum[:16])
 }
 

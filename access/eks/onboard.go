@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/eks"
@@ -54,8 +56,12 @@ type Plan struct {
 	Done bool `json:"done"`
 }
 
-// connectTries bounds the rounds of read, merge and write when others write aws-auth.
-const connectTries = 6
+// connectTries bounds the rounds of read, merge and write when others write aws-auth. The
+// waits between them grow from connectWait, or two who write at once would keep meeting.
+const (
+	connectTries = 12
+	connectWait  = 10 * time.Millisecond
+)
 
 // Connect maps the shared role to its users, once. Planning and applying look at the same
 // things: what is applied is what a plan at that moment shows. Nothing that stands in
@@ -111,7 +117,7 @@ func (c *connection) connectAuth(ctx context.Context, plan *Plan, mode Mode) err
 		return err
 	}
 	var last error
-	for range connectTries {
+	for try := range connectTries {
 		cm, err := readConfigMap(ctx, k)
 		if answered(err, http.StatusNotFound) {
 			cm, err = nil, nil
@@ -134,6 +140,10 @@ func (c *connection) connectAuth(ctx context.Context, plan *Plan, mode Mode) err
 			return c.readBack(ctx, k, plan)
 		case answered(last, http.StatusConflict):
 			// Somebody wrote in between. What they wrote is read and merged with.
+			wait := connectWait << min(try, 6)
+			if err := sleep(ctx, wait/2+time.Duration(rand.Int64N(int64(wait)))); err != nil { //nolint:gosec // it spreads waits, nothing rests on it
+				return err
+			}
 		default:
 			return last
 		}
@@ -241,11 +251,14 @@ func (c *connection) connectEntry(ctx context.Context, plan *Plan, roleID string
 		if mode != Apply {
 			return nil
 		}
-		tags := map[string]string{tagManaged: managedBy, tagIntegration: integrationLabel(c.integration)}
+		tags, err := c.entryTags(ctx)
+		if err != nil {
+			return err
+		}
 		if roleID != "" {
 			tags[tagRoleID] = roleID
 		}
-		_, err := client.CreateAccessEntry(ctx, &eks.CreateAccessEntryInput{
+		_, err = client.CreateAccessEntry(ctx, &eks.CreateAccessEntryInput{
 			ClusterName: &c.settings.cluster, PrincipalArn: &plan.Role, Username: &plan.Template, Tags: tags,
 		})
 		switch {
@@ -274,16 +287,20 @@ func (c *connection) connectEntry(ctx context.Context, plan *Plan, roleID string
 // where it is ours and not as the settings say.
 func (c *connection) compareEntry(ctx context.Context, client *eks.Client, plan *Plan, have *types.AccessEntry, mode Mode) error {
 	template := aws.ToString(have.Username)
-	ours := c.entryOurs(have.Tags)
-	_, err := render(template, "session@example.com", "000000000000")
+	who, err := c.entryOwner(ctx, plan.Role, have.Tags, false)
+	if err != nil {
+		return err
+	}
+	mine := who == ours
+	_, err = render(template, "session@example.com", "000000000000")
 	switch {
-	case err == nil && (template == plan.Template || c.template == "" || !ours):
+	case err == nil && (template == plan.Template || c.template == "" || !mine):
 		if c.template != "" && template != c.template {
 			return fmt.Errorf("the access entry of %s names people %q and config.%s says %q: %w; change one of them", plan.Role, template, keyTemplate, c.template, access.ErrForeign)
 		}
 		plan.Template, plan.Done = template, true
 		return nil
-	case !ours:
+	case !mine:
 		return fmt.Errorf("the access entry of %s stands already, and %w; %w: change its username to %s, or delete it", plan.Role, err, access.ErrForeign, DefaultTemplate)
 	}
 	if err := checkEntryTemplate(plan.Template); err != nil {
@@ -302,9 +319,14 @@ func (c *connection) compareEntry(ctx context.Context, client *eks.Client, plan 
 	return nil
 }
 
-// entryOurs reports whether an access entry carries this integration's tags.
-func (c *connection) entryOurs(tags map[string]string) bool {
-	return tags[tagManaged] == managedBy && tags[tagIntegration] == integrationLabel(c.integration)
+// entryTags are the tags of an access entry that this installation makes.
+func (c *connection) entryTags(ctx context.Context) (map[string]string, error) {
+	tags := map[string]string{tagManaged: managedBy, tagIntegration: integrationLabel(c.integration)}
+	installation, err := c.all.installation(ctx)
+	if installation != "" {
+		tags[tagInstallation] = installation
+	}
+	return tags, err
 }
 
-func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -3,6 +3,7 @@ package eks
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/service/eks"
@@ -23,6 +24,10 @@ func (r rule) String() string {
 	return s
 }
 
+// reviewRule lets Gatehouse ask what somebody else may. Without it access is called ready
+// once its binding stands, which is a moment before the cluster goes by it.
+var reviewRule = rule{group: "authorization.k8s.io", resource: "subjectaccessreviews", verb: "create"}
+
 // rules are what lending bindings needs.
 func rules() []rule {
 	var all []rule
@@ -36,7 +41,7 @@ func rules() []rule {
 			all = append(all, rule{group: rbacGroup, resource: kind, verb: verb})
 		}
 	}
-	return append(all, rule{resource: "namespaces", verb: "list"}, rule{resource: "configmaps", namespace: "kube-system", name: configMapName, verb: "get"})
+	return append(all, reviewRule, rule{resource: "namespaces", verb: "list"}, rule{resource: "configmaps", namespace: "kube-system", name: configMapName, verb: "get"})
 }
 
 // ClusterRole is what Gatehouse needs in a cluster, as a manifest for kubectl apply.
@@ -59,7 +64,10 @@ rules:
     verbs: [get, list, create, patch, delete]
   - apiGroups: [rbac.authorization.k8s.io]
     resources: [clusterroles, roles]
-` + bind + `  - apiGroups: [""]
+` + bind + `  - apiGroups: [authorization.k8s.io]
+    resources: [subjectaccessreviews]
+    verbs: [create]
+  - apiGroups: [""]
     resources: [namespaces]
     verbs: [list]
   - apiGroups: [""]
@@ -88,11 +96,23 @@ func (e *examination) permissions(ctx context.Context) {
 			break
 		}
 	}
+	bind := slices.ContainsFunc(missing, isBind)
+	reviews := slices.Contains(missing, reviewRule.String())
+	needed := slices.DeleteFunc(slices.Clone(missing), func(m string) bool { return isBind(m) || m == reviewRule.String() })
 	switch {
-	case len(missing) > 0 && len(missing) == countBind(missing):
-		e.add(checkPermissions, resultWarning, "allow gatehouse the verb bind on clusterroles and roles, as the manifest in docs/eks.md does", "gatehouse may not %s, and so binds only roles whose rights it has itself", strings.Join(missing, ", "))
-	case len(missing) > 0:
+	case len(needed) > 0:
 		e.add(checkPermissions, resultFailed, "apply what 'gatehouse deploy kubernetes --param lending=only' writes, which binds the ClusterRole "+LenderClusterRole+" to the group "+LenderGroup+", and map gatehouse's role to that group", "gatehouse may not %s", strings.Join(missing, ", "))
+	case bind || reviews:
+		v := trustVerdict{}
+		if bind {
+			v.say(resultWarning, "gatehouse may not %s, and so binds only roles whose rights it has itself", strings.Join(slices.DeleteFunc(missing, func(m string) bool { return !isBind(m) }), ", "))
+			v.mend = "allow gatehouse the verb bind on clusterroles and roles, as the manifest in docs/eks.md does"
+		}
+		if reviews {
+			v.say(resultWarning, "gatehouse may not %s, and so calls access ready once its binding stands, a moment before the cluster goes by it", reviewRule)
+			v.mend = orElse(v.mend, "allow gatehouse the verb create on subjectaccessreviews of authorization.k8s.io, as the manifest in docs/eks.md does")
+		}
+		e.add(checkPermissions, v.result, v.mend, "%s", strings.Join(v.detail, "; "))
 	case len(unseen) > 0:
 		e.add(checkPermissions, resultUnseen, "", "%s", strings.Join(unseen, "; "))
 	default:
@@ -100,15 +120,7 @@ func (e *examination) permissions(ctx context.Context) {
 	}
 }
 
-func countBind(missing []string) int {
-	n := 0
-	for _, m := range missing {
-		if strings.HasPrefix(m, "bind ") {
-			n++
-		}
-	}
-	return n
-}
+func isBind(missing string) bool { return strings.HasPrefix(missing, "bind ") }
 
 func mayDo(ctx context.Context, k *kube, r rule) (bool, error) {
 	var review struct {
@@ -133,7 +145,7 @@ func (e *examination) iamPermissions(ctx context.Context) {
 		return
 	}
 	var missing []string
-	if _, err := e.conn.describe(ctx, false); knownRefusal(err) {
+	if _, err := e.conn.describe(ctx, clusterFor); knownRefusal(err) {
 		missing = append(missing, "eks:DescribeCluster")
 	}
 	if e.live != nil && e.live.mode != "" && e.live.mode != types.AuthenticationModeConfigMap && e.live.arn != "" {

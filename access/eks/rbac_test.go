@@ -21,6 +21,8 @@ const (
 	testRole    = "arn:aws:iam::222222222222:role/gatehouse-k8s-access"
 	bareMap     = "- rolearn: " + testRole + "\n  username: \"{{SessionNameRaw}}\"\n"
 	testToken   = "the-token-of-gatehouse"
+
+	testInstallation = "i7f3k2"
 )
 
 // bench is a cluster without AWS: its address, authority and token are settings.
@@ -30,6 +32,29 @@ type bench struct {
 	clusters    *Clusters
 	integration *access.Integration
 	env         map[string]string
+	ledger      *ledger
+}
+
+// ledger is what an installation has lent.
+type ledger struct {
+	grants  map[string]bool
+	objects map[string]access.Object
+}
+
+func (l *ledger) Grant(_ context.Context, id string) (*access.Grant, error) {
+	if !l.grants[id] {
+		return nil, fmt.Errorf("grant %s: %w", id, access.ErrNotFound)
+	}
+	return &access.Grant{ID: id}, nil
+}
+
+func (l *ledger) Objects(_ context.Context, keys []string) (found []access.Object, _ error) {
+	for _, key := range keys {
+		if o, ok := l.objects[key]; ok {
+			found = append(found, o)
+		}
+	}
+	return found, nil
 }
 
 func newBench(tb testing.TB, change ...func(*Options, *access.Integration)) *bench {
@@ -42,7 +67,11 @@ func newBench(tb testing.TB, change ...func(*Options, *access.Integration)) *ben
 		Config: map[string]string{keyCluster: "prod", keyServer: b.api.server.URL, keyAuthority: b.api.authority(), keyAccount: testAccount},
 		Secret: &access.SecretRef{Environment: "PROD"},
 	}
-	o := Options{Getenv: func(name string) string { return b.env[name] }, Rate: 1e6, Timeout: 5 * time.Second}
+	b.ledger = &ledger{grants: map[string]bool{}}
+	o := Options{
+		Getenv: func(name string) string { return b.env[name] }, Rate: 1e6, Timeout: 5 * time.Second, Ledger: b.ledger,
+		Installation: func(context.Context) (string, error) { return testInstallation, nil },
+	}
 	for _, c := range change {
 		c(&o, b.integration)
 	}
@@ -92,8 +121,8 @@ func TestRBACConformance(t *testing.T) {
 			Foreign: func(t *testing.T, p flow.Person, item flow.Item) func() bool {
 				t.Helper()
 				k := keyOf(t, p, item)
-				path := k.path() + "/" + k.name("prod-1")
-				b.api.put(path, map[string]any{"metadata": map[string]any{"name": k.name("prod-1"), "namespace": k.namespace}, "roleRef": map[string]any{"kind": "ClusterRole", "name": "view", "apiGroup": rbacGroup}})
+				path := k.path() + "/" + k.name(testInstallation, "prod-1")
+				b.api.put(path, map[string]any{"metadata": map[string]any{"name": k.name(testInstallation, "prod-1"), "namespace": k.namespace}, "roleRef": map[string]any{"kind": "ClusterRole", "name": "view", "apiGroup": rbacGroup}})
 				was := b.api.get(path)
 				return func() bool { return cmp.Equal(was, b.api.get(path)) }
 			},
@@ -125,7 +154,7 @@ func (b *bench) path(t *testing.T, w access.Wanted) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return k.path() + "/" + k.name(b.integration.Name)
+	return k.path() + "/" + k.name(testInstallation, b.integration.Name)
 }
 
 func TestBindingAsWritten(t *testing.T) {
@@ -147,7 +176,7 @@ func TestBindingAsWritten(t *testing.T) {
 		APIVersion: "rbac.authorization.k8s.io/v1", Kind: "RoleBinding",
 		Metadata: metadata{
 			Name: got.Metadata.Name, Namespace: "payments", UID: got.Metadata.UID, ResourceVersion: got.Metadata.ResourceVersion,
-			Labels: map[string]string{"app.kubernetes.io/managed-by": "gatehouse", "gatehouse.dev/integration": "prod-1"},
+			Labels: map[string]string{"app.kubernetes.io/managed-by": "gatehouse", "gatehouse.dev/integration": "prod-1", "gatehouse.dev/installation": testInstallation},
 			Annotations: map[string]string{
 				"gatehouse.dev/integration": "prod-1", "gatehouse.dev/object": w.Key, "gatehouse.dev/grants": "g-1,g-2",
 				"gatehouse.dev/expires-at": "2030-01-02T03:04:05Z", "gatehouse.dev/person": "alice@example.com",

@@ -73,14 +73,14 @@ func TestRawNamesAreApart(t *testing.T) {
 func TestBindingKeys(t *testing.T) {
 	t.Parallel()
 	k := bindingKey{namespace: "payments", roleKind: kindClusterRole, role: "edit", person: "alice@example.com"}
-	if k.String() != "rbac/payments/ClusterRole/edit/alice@example.com" || k.name("prod-1") != "gatehouse-f33d20bc9438a49bef720f5178883c98" {
-		t.Errorf("the key is %s, the name %s", k, k.name("prod-1"))
+	if k.String() != "rbac/payments/ClusterRole/edit/alice@example.com" || k.name("", "prod-1") != "gatehouse-f33d20bc9438a49bef720f5178883c98" {
+		t.Errorf("the key is %s, the name %s", k, k.name("", "prod-1"))
 	}
 	back, err := parseBindingKey(k.String())
 	if err != nil || back != k {
 		t.Errorf("%s is read as %+v, %v", k, back, err)
 	}
-	if k.name("prod-1") == k.name("prod-2") {
+	if k.name("i", "prod-1") == k.name("i", "prod-2") || k.name("i", "prod-1") == k.name("j", "prod-1") || k.name("i", "prod-1") == k.name("", "prod-1") {
 		t.Error("two integrations have one name")
 	}
 	for _, text := range []string{"", "rbac", "rbac/*/Role/x/a", "rbac/A/ClusterRole/x/a", "rbac/n/Group/x/a", "rbac/n/Role//a", "rbac/n/Role/x/", "rbac/../ClusterRole/x/a", "entry/x/y"} {

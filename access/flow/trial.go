@@ -5,6 +5,8 @@ import "time"
 // Trial is what would happen to an ask, and why, for people who write flows.
 type Trial struct {
 	Decision Decision `json:"decision"`
+	// Version is that of the flows that were asked; 0: they are a draft, in force nowhere.
+	Version int `json:"version,omitempty"`
 	// Flows are all flows in the order of their precedence.
 	Flows []FlowTrial `json:"flows"`
 	// Approvers are who would be asked by the flow that answers.
@@ -52,7 +54,7 @@ type ApproverTrial struct {
 // Test says what every flow makes of an ask and who could agree to it.
 func (s *Set) Test(a Ask, facts Facts) Trial {
 	facts = orUnknown(facts)
-	t := Trial{Decision: s.Decide(a, facts), Flows: []FlowTrial{}}
+	t := Trial{Decision: s.Decide(a, facts), Version: s.Version, Flows: []FlowTrial{}}
 	q := &question{ask: &a, facts: facts}
 	if q.refuse() != "" {
 		return t

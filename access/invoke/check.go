@@ -59,7 +59,9 @@ func (l *Lender) Check(ctx context.Context, i *access.Integration) ([]access.Che
 		return []access.Check{{Name: checkAssume, Result: resultFailed, Detail: err.Error(), Mend: "mend the integration's settings"}}, ctx.Err()
 	}
 	e := &examination{conn: c}
-	for _, look := range []func(context.Context){e.assumable, e.api, e.readRole, e.allows, e.revocation} {
+	looks := []func(context.Context){e.assumable, e.api, e.readRole, e.allows, e.revocation}
+	for n, look := range looks {
+		access.Report(ctx, n, len(looks), "")
 		look(ctx)
 		if err := ctx.Err(); err != nil {
 			return nil, err

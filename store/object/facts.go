@@ -74,6 +74,25 @@ func (s *Store) SetSetting(ctx context.Context, key, value string) error {
 	return nil
 }
 
+// EnsureSetting returns the value of a key, which it sets first if it was never set.
+func (s *Store) EnsureSetting(ctx context.Context, key, value string) (kept string, err error) {
+	err = s.update(ctx, settingsObject, func(data []byte) ([]byte, error) {
+		all, err := settingsOf(data)
+		if err != nil {
+			return nil, err
+		}
+		if _, ok := all[key]; !ok {
+			all[key] = value
+		}
+		kept = all[key]
+		return json.Marshal(all)
+	})
+	if err != nil {
+		return "", fmt.Errorf("saving setting %s: %w", key, err)
+	}
+	return kept, nil
+}
+
 func settingsOf(data []byte) (map[string]string, error) {
 	all := make(map[string]string)
 	if len(data) == 0 {

@@ -39,7 +39,7 @@ func (l *Lending) Commit(ctx context.Context, c *access.Change) error {
 	return l.s.update(ctx, "lending", noTurn, func(tx querier) error {
 		var w accessWriter
 		for _, part := range []func(*access.Change) error{
-			w.state, w.lock, w.stops, w.requests, w.grants, w.results, w.touches, w.integrations, w.remove, w.flows, w.drift, w.letters,
+			w.state, w.there, w.lock, w.stops, w.requests, w.grants, w.results, w.touches, w.integrations, w.remove, w.flows, w.drift, w.letters,
 		} {
 			if err := part(c); err != nil {
 				return err
@@ -61,8 +61,20 @@ func (w *accessWriter) must(what, query string, args ...any) {
 }
 
 func (w *accessWriter) state(c *access.Change) error {
-	w.must("stops", `UPDATE access_state SET seq = seq + 1, high = greatest(high, $1) WHERE $2::bigint IS NULL OR stops = $2`,
-		c.At.UnixMicro(), c.IfStops)
+	w.expect("", one(access.ErrRewound), `UPDATE access_state SET seq = seq + 1, high = greatest(high, $1) WHERE $2::bigint IS NULL OR epoch = $2`,
+		c.At.UnixMicro(), c.IfEpoch)
+	if c.IfStops != nil {
+		w.must("stops", `SELECT FROM access_state WHERE stops = $1`, *c.IfStops)
+	}
+	return nil
+}
+
+// there finds integrations that have to be there. The row of access_state is locked, so
+// none is removed before the commit.
+func (w *accessWriter) there(c *access.Change) error {
+	for _, name := range c.IfIntegrations {
+		w.must("integration "+name, `SELECT FROM access_integrations WHERE name = $1`, name)
+	}
 	return nil
 }
 

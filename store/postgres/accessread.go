@@ -64,11 +64,12 @@ func (l *Lending) Pulse(ctx context.Context) (access.Pulse, error) {
 		p = access.Pulse{Lanes: map[string]time.Time{}}
 		var high int64
 		var due *int64
-		if err := tx.QueryRow(ctx, `SELECT seq, high, least(
+		if err := tx.QueryRow(ctx, `SELECT seq, high, epoch,
+				(SELECT array_agg(name ORDER BY name) FROM access_holders WHERE pg_try_advisory_xact_lock_shared(lock)), least(
 				(SELECT min(due) FROM access_requests WHERE due IS NOT NULL),
 				(SELECT min(due) FROM access_grants WHERE due IS NOT NULL),
 				(SELECT min(wake) FROM access_letters WHERE wake IS NOT NULL))
-			FROM access_state`).Scan(&p.Seq, &high, &due); err != nil {
+			FROM access_state`).Scan(&p.Seq, &high, &p.Epoch, &p.Gone, &due); err != nil {
 			return err
 		}
 		p.High = fromMicros(high)

@@ -102,6 +102,19 @@ func (s *Store) SetSetting(ctx context.Context, key, value string) error {
 	})
 }
 
+// EnsureSetting returns the value of a key, which it sets first if it was never set.
+func (s *Store) EnsureSetting(ctx context.Context, key, value string) (kept string, err error) {
+	err = s.update(ctx, "saving setting "+key, noTurn, func(tx querier) error {
+		// Nothing removes a key, so what another has just set is there to be read.
+		if _, err := tx.Exec(ctx, `INSERT INTO settings (key, value) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING`, key, value); err != nil {
+			return err
+		}
+		kept, err = getSetting(ctx, tx, key)
+		return err
+	})
+	return kept, err
+}
+
 func getSetting(ctx context.Context, q querier, key string) (value string, err error) {
 	err = q.QueryRow(ctx, `SELECT value FROM settings WHERE key = $1`, key).Scan(&value)
 	if errors.Is(err, pgx.ErrNoRows) {

@@ -36,7 +36,7 @@ func (l *Lending) Commit(ctx context.Context, c *access.Change) error {
 		w := accessWriter{preparer: preparer{ctx: ctx, tx: tx}}
 		defer w.close()
 		for _, part := range []func(*access.Change) error{
-			w.state, w.stops, w.requests, w.grants, w.results, w.touches, w.integrations, w.remove, w.flows, w.drift, w.letters,
+			w.state, w.there, w.stops, w.requests, w.grants, w.results, w.touches, w.integrations, w.remove, w.flows, w.drift, w.letters,
 		} {
 			if err := part(c); err != nil {
 				return err
@@ -76,8 +76,25 @@ func (w *accessWriter) state(c *access.Change) error {
 			return fmt.Errorf("stops: %w", access.ErrConflict)
 		}
 	}
-	_, err := w.exec(`UPDATE access_state SET seq = seq + 1, high = max(high, ?)`, c.At.UnixMicro())
+	n, err := w.exec(`UPDATE access_state SET seq = seq + 1, high = max(high, ?1) WHERE ?2 IS NULL OR epoch = ?2`, c.At.UnixMicro(), c.IfEpoch)
+	if err == nil && n != 1 {
+		err = access.ErrRewound
+	}
 	return err
+}
+
+// there finds integrations that have to be there.
+func (w *accessWriter) there(c *access.Change) error {
+	for _, name := range c.IfIntegrations {
+		var n int
+		if err := w.tx.QueryRowContext(w.ctx, `SELECT count(*) FROM access_integrations WHERE name = ?`, name).Scan(&n); err != nil {
+			return err
+		}
+		if n == 0 {
+			return fmt.Errorf("integration %s: %w", name, access.ErrConflict)
+		}
+	}
+	return nil
 }
 
 func (w *accessWriter) stops(c *access.Change) error {

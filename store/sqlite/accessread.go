@@ -60,13 +60,23 @@ func allRows[T any](ctx context.Context, s *Store, what, query string, args ...a
 func (l *Lending) Pulse(ctx context.Context) (access.Pulse, error) {
 	p := access.Pulse{Lanes: map[string]time.Time{}}
 	err := l.s.view(ctx, "looking at what is due", func(tx *sql.Tx) error {
+		if err := each(ctx, tx, `SELECT name FROM access_holders ORDER BY name`, nil, func(rows *sql.Rows) error {
+			var name string
+			err := rows.Scan(&name)
+			if err == nil && l.s.holders.isGone(l.s.path, name) {
+				p.Gone = append(p.Gone, name)
+			}
+			return err
+		}); err != nil {
+			return err
+		}
 		var high int64
 		var due sql.NullInt64
-		if err := tx.QueryRowContext(ctx, `SELECT seq, high, (SELECT min(due) FROM (
+		if err := tx.QueryRowContext(ctx, `SELECT seq, high, epoch, (SELECT min(due) FROM (
 				SELECT min(due) AS due FROM access_requests WHERE due IS NOT NULL
 				UNION ALL SELECT min(due) FROM access_grants WHERE due IS NOT NULL
 				UNION ALL SELECT min(wake) FROM access_letters WHERE wake IS NOT NULL))
-			FROM access_state`).Scan(&p.Seq, &high, &due); err != nil {
+			FROM access_state`).Scan(&p.Seq, &high, &p.Epoch, &due); err != nil {
 			return err
 		}
 		p.High = fromMicros(high)

@@ -225,7 +225,7 @@ func TestLockedByAnother(t *testing.T) {
 func TestMemory(t *testing.T) {
 	t.Parallel()
 	s := openFile(t, "sqlite::memory:")
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := s.SetSetting(ctx, "a", "b"); err != nil {
 		t.Fatal(err)

@@ -98,6 +98,18 @@ func (s *Store) SetSetting(ctx context.Context, key, value string) error {
 	})
 }
 
+// EnsureSetting returns the value of a key, which it sets first if it was never set.
+func (s *Store) EnsureSetting(ctx context.Context, key, value string) (kept string, err error) {
+	err = s.update(ctx, "saving setting "+key, func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO settings (key, value) VALUES (?, ?) ON CONFLICT (key) DO NOTHING`, key, value); err != nil {
+			return err
+		}
+		kept, err = getSetting(ctx, tx, key)
+		return err
+	})
+	return kept, err
+}
+
 func getSetting(ctx context.Context, tx *sql.Tx, key string) (value string, err error) {
 	err = tx.QueryRowContext(ctx, `SELECT value FROM settings WHERE key = ?`, key).Scan(&value)
 	if errors.Is(err, sql.ErrNoRows) {

@@ -36,6 +36,8 @@ type Store struct {
 	write *sql.DB // one connection
 	read  *sql.DB // the same DB where the store is in memory
 
+	holders holders // of leases, that this process has
+
 	mu     sync.Mutex // serializes writes and guards what follows
 	pruned time.Time  // when old minutes were last looked for
 }
@@ -64,6 +66,7 @@ func Open(ctx context.Context, storeURL string, opts store.Options) (*Store, err
 		path = filepath.Clean(path) // "//" would begin a host in the URI
 	}
 	s := &Store{path: path, clock: opts.Clock, log: opts.Logger, keep: opts.MinuteRetention}
+	s.holders.files = map[string]*os.File{}
 	if s.clock == nil {
 		s.clock = time.Now
 	}
@@ -174,7 +177,7 @@ func dsn(path string, readOnly bool) string {
 
 // Close ends all connections. What was committed stays.
 func (s *Store) Close() error {
-	var errs []error
+	errs := []error{s.holders.close()}
 	if s.read != nil && s.read != s.write {
 		errs = append(errs, s.read.Close())
 	}

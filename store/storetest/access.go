@@ -37,6 +37,8 @@ func exerciseAccess(t *testing.T, newPlace func(t *testing.T) Place) {
 		"Outbox":           accessOutbox,
 		"Leavers":          accessLeavers,
 		"Drift":            accessDrift,
+		"Holders":          accessHolders,
+		"Rewind":           accessRewind,
 		"NothingIsInvalid": accessInvalid,
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -183,7 +183,16 @@ func accessIntegrations(t *testing.T, _ store.Store, l access.Store) {
 	if err := l.SaveResources(t.Context(), "prod", []flow.Resource{{Type: "t", ID: "x"}}); err != nil {
 		t.Fatal(err)
 	}
+	lend := &access.Change{At: start, IfIntegrations: []string{"aaa", "prod"}, Grants: []*access.Grant{lentGrant("g1", "ann", start, "a")}}
 	mustCommit(t, l, &access.Change{RemoveIntegration: i})
+	if err := l.Commit(t.Context(), lend); !errors.Is(err, access.ErrConflict) {
+		t.Errorf("lending from a removed integration: %v", err)
+	}
+	if _, err := l.Grant(t.Context(), "g1"); !errors.Is(err, access.ErrNotFound) {
+		t.Errorf("a grant on a removed integration: %v", err)
+	}
+	lend.IfIntegrations = []string{"aaa"}
+	mustCommit(t, l, lend)
 	if _, err := l.Integration(t.Context(), "prod"); !errors.Is(err, access.ErrNotFound) {
 		t.Errorf("after it was removed: %v", err)
 	}

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -245,6 +247,35 @@ func settings(t *testing.T, place Place) {
 		if got, err := s.Setting(t.Context(), "instance id"); got != want || err != nil {
 			t.Errorf("Setting: %q, %v; want %q", got, err, want)
 		}
+	}
+}
+
+// Of many who set a key for the first time, all get what one of them set.
+func settingOnce(t *testing.T, place Place) {
+	s := open(t, place)
+	got := make([]string, 8)
+	var all sync.WaitGroup
+	for n := range got {
+		all.Go(func() {
+			var err error
+			if got[n], err = s.EnsureSetting(t.Context(), "installation", strconv.Itoa(n)); err != nil {
+				t.Errorf("EnsureSetting: %v", err)
+			}
+		})
+	}
+	all.Wait()
+	s = reopen(t, place, s)
+	want, err := s.Setting(t.Context(), "installation")
+	if err != nil || want == "" {
+		t.Fatalf("Setting: %q, %v", want, err)
+	}
+	for n, one := range got {
+		if one != want {
+			t.Errorf("caller %d got %q, and %q is kept", n, one, want)
+		}
+	}
+	if one, err := s.EnsureSetting(t.Context(), "installation", "another"); one != want || err != nil {
+		t.Errorf("EnsureSetting of a key that is set: %q, %v; want %q", one, err, want)
 	}
 }
 

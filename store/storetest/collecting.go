@@ -31,6 +31,7 @@ var collecting = map[string]func(t *testing.T, place Place){
 	"AgedMinutesArePruned":  agedMinutesArePruned,
 	"EstateRoundTrip":       estateRoundTrip,
 	"Settings":              settings,
+	"SettingOnce":           settingOnce,
 	"Lease":                 lease,
 	"DeadLetters":           deadLetters,
 	"DeadLettersAreKnown":   deadLettersAreKnown,

@@ -46,6 +46,7 @@ func Exercise(t *testing.T, newPlace func(t *testing.T) Place) {
 		"DeadLettersPages":         deadLettersPages,
 		"DeadLettersReplay":        deadLettersReplay,
 		"Settings":                 settings,
+		"SettingOnce":              settingOnce,
 		"LoggingJournal":           loggingJournal,
 		"Audit":                    auditLog,
 		"AuditPages":               auditPages,
