@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/gatehouse-project/gatehouse/access"
+	"github.com/gatehouse-project/gatehouse/access/flow"
 	"github.com/gatehouse-project/gatehouse/api"
 )
 
@@ -33,6 +34,7 @@ func TestAccessOperationsByRole(t *testing.T) {
 		asking = "401 403 200 200 200 200" // who asks for access and above
 		absent = "401 403 404 404 404 404"
 		admins = "401 403 403 403 200 200"
+		begins = "401 403 403 403 202 202"
 	)
 	test, err := json.Marshal(map[string]any{"by": "Rosa@example.com", "items": []map[string]string{{"integration": "prod", "type": "namespace", "resource": "payments", "permission": "edit"}}, "justification": "x"})
 	if err != nil {
@@ -58,14 +60,17 @@ func TestAccessOperationsByRole(t *testing.T) {
 		{"list-access-stops", "GET", "/stops", "", "", asking},
 		{"stop-access", "POST", "/stops", `{"kind":"person","person":"nobody@example.com","reason":"x"}`, "", admins},
 		{"lift-access-stop", "POST", "/stops/snone/lift", `{}`, "", "401 403 403 403 404 404"},
+		{"show-access-clock", "GET", "/clock", "", "", admins},
+		{"reset-access-clock", "POST", "/clock/reset", `{"reason":"x"}`, "", "401 403 403 403 422 422"},
 		{"list-integration-types", "GET", "/integration-types", "", "", asking},
 		{"list-integrations", "GET", "/integrations", "", "", asking},
 		{"get-integration", "GET", "/integrations/prod", "", "", asking},
 		{"save-integration", "PUT", "/integrations/prod", `{"type":"cluster","config":{"server":"x"}}`, `"999"`, "401 403 403 403 412 412"},
 		{"delete-integration", "DELETE", "/integrations/prod", "", `"999"`, "401 403 403 403 412 412"},
-		{"check-integration", "POST", "/integrations/prod/check", "", "", admins},
-		{"discover-integration", "POST", "/integrations/prod/discover", "", "", admins},
-		{"reconcile-integration", "POST", "/integrations/prod/reconcile", "", "", admins},
+		{"check-integration", "POST", "/integrations/prod/check", "", "", begins},
+		{"discover-integration", "POST", "/integrations/prod/discover", "", "", begins},
+		{"reconcile-integration", "POST", "/integrations/prod/reconcile", "", "", begins},
+		{"get-integration-run", "GET", "/integrations/prod/runs/tnone", "", "", "401 403 403 403 404 404"},
 		{"connect-integration", "POST", "/integrations/prod/connect", `{}`, "", admins},
 		{"list-access-resources", "GET", "/resources", "", "", admins},
 		{"get-flows", "GET", "/flows", "", "", asking},
@@ -329,7 +334,7 @@ func TestAccessStopsAndBusyIntegrations(t *testing.T) {
 	if s.must("rosa", "GET", "/stops", "", nil, &stops); len(stops) != 1 {
 		t.Fatalf("the stops are %+v", stops)
 	}
-	for end := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		status, _, text := s.ask("sofia", "POST", "/stops/"+stops[0].ID+"/lift", `{}`, nil, nil)
 		if status == http.StatusNoContent {
 			break
@@ -438,7 +443,7 @@ func TestAccessEvents(t *testing.T) {
 				if e.Kind == "request" {
 					return e
 				}
-			case <-time.After(10 * time.Second):
+			case <-time.After(time.Minute):
 				t.Fatal("nothing is told of the request")
 			}
 		}
@@ -514,6 +519,15 @@ func TestAccessFlowsByAPI(t *testing.T) {
 	body := `{"by":"Rosa@example.com",` + askFor("payments", "edit", "x")[1:]
 	if s.must("sofia", "POST", "/flows/test", body, nil, &trial); trial.Trial == nil || !slices.Equal(trial.CanApprove, []string{"amir@example.com"}) {
 		t.Errorf("a test says %+v", trial)
+	}
+	if trial.Asked != "in_force" || trial.Trial.Version != 2 {
+		t.Errorf("a test says that it asked %q, version %d", trial.Asked, trial.Trial.Version)
+	}
+	for _, draft := range []string{"", "flows: []"} {
+		var e api.AccessExplanation
+		if s.must("sofia", "POST", "/flows/test", fmt.Sprintf(`{"text":%q,`, draft)+body[1:], nil, &e); e.Asked != "draft" || e.Terms.Outcome != flow.Refused || e.Trial.Version != 0 {
+			t.Errorf("the draft %q says %+v", draft, e)
+		}
 	}
 	var versions []access.FlowVersion
 	if s.must("rosa", "GET", "/flows/versions", "", nil, &versions); len(versions) != 2 || versions[0].By != "sofia@example.com" {

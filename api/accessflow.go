@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -12,7 +13,11 @@ import (
 	"github.com/gatehouse-project/gatehouse/identity"
 )
 
-const flowsPath = accessPath + "/flows"
+const (
+	flowsPath = accessPath + "/flows"
+	// noFlows is a text of flows that has none.
+	noFlows = "flows: []\n"
+)
 
 // FlowsText is a text of flows to be planned or applied.
 type FlowsText struct {
@@ -105,13 +110,13 @@ func (s *server) registerFlows(a huma.API) {
 		p, err := s.Access.ApplyFlows(ctx, f)
 		return &struct{ Body *access.FlowPlan }{p}, s.accessError(ctx, err)
 	})
-	test := accessChange("test-flows", http.MethodPost, flowsPath+"/test", "Who would have to agree to an ask of somebody, and why")
+	test := accessChange("test-flows", http.MethodPost, flowsPath+"/test", "Who would have to agree to an ask of somebody, and why; of the flows in force, or of a draft")
 	test.MaxBodyBytes = maxFlows
 	huma.Register(a, test, func(ctx context.Context, in *struct {
 		Body struct {
 			AccessAsk
-			By   string `json:"by" minLength:"1" maxLength:"320" doc:"The id of whoever would ask; me stands for who is signed in."`
-			Text string `json:"text,omitempty" maxLength:"1048576" doc:"Flows to be tried; without it, those in force."`
+			By   string  `json:"by" minLength:"1" maxLength:"320" doc:"The id of whoever would ask; me stands for who is signed in."`
+			Text *string `json:"text,omitempty" maxLength:"1048576" doc:"Flows to be asked in the place of those in force, which then have no say; without it, those in force are asked."`
 		}
 	},
 	) (*struct{ Body AccessExplanation }, error) {
@@ -123,10 +128,17 @@ func (s *server) registerFlows(a huma.API) {
 		if in.Body.By == "me" || in.Body.By == who.ID {
 			by = who
 		}
-		e, err := s.Access.TestFlow(ctx, who, in.Body.ask(by, via), in.Body.Text)
+		text, asked := "", "in_force"
+		if in.Body.Text != nil {
+			// A draft without a flow gives nothing; it must not be taken for none.
+			text, asked = cmp.Or(*in.Body.Text, noFlows), "draft"
+		}
+		e, err := s.Access.TestFlow(ctx, who, in.Body.ask(by, via), text)
 		if err != nil {
 			return nil, s.accessError(ctx, err)
 		}
-		return &struct{ Body AccessExplanation }{accessExplanation(e)}, nil
+		out := accessExplanation(e)
+		out.Asked = asked
+		return &struct{ Body AccessExplanation }{out}, nil
 	})
 }

@@ -124,7 +124,7 @@ func (s *server) registerAccessGrants(a huma.API) {
 		func(ctx context.Context, in *struct {
 			ID   string `path:"id" maxLength:"100"`
 			Body struct {
-				Reason string `json:"reason" minLength:"1" maxLength:"4000"`
+				Reason string `json:"reason" minLength:"1" maxLength:"2000"`
 			}
 		},
 		) (*grantAnswer, error) {
@@ -144,7 +144,7 @@ func (s *server) registerAccessGrants(a huma.API) {
 		ID   string `path:"id" maxLength:"100"`
 		Body struct {
 			DurationSeconds int64  `json:"duration_seconds,omitempty" minimum:"0" maximum:"31536000" doc:"0: as long as the flow lets."`
-			Justification   string `json:"justification,omitempty" maxLength:"4000"`
+			Justification   string `json:"justification,omitempty" maxLength:"2000"`
 		}
 	},
 	) (*requestAnswer, error) {
@@ -187,28 +187,31 @@ func (s *server) registerAccessGrants(a huma.API) {
 }
 
 func (s *server) registerAccessGrantReads(a huma.API) {
+	grants := accessList[access.GrantQuery, access.GrantView, AccessGrant]{
+		s: s, show: accessGrant, row: grantRow, name: "access-grants", columns: []string{
+			"id", "state", "person", "items", "seconds", "ready", "expires", "ended", "end_reason", "ended_by", "flow", "request", "justification", "trouble",
+		},
+		read: func(ctx context.Context, who flow.Person, q access.GrantQuery, p AccessPaging) ([]*access.GrantView, string, int, error) {
+			q.Limit, q.Cursor = p.Limit, p.Cursor
+			page, err := s.Access.Grants(ctx, who, q)
+			if err != nil {
+				return nil, "", 0, err
+			}
+			return page.Grants, page.Next, page.Total, nil
+		},
+	}
 	huma.Register(a, operation("list-access-grants", accessGrantsPath, accessTag, "Grants that the person may see, the newest first"),
 		func(ctx context.Context, in *struct {
 			AccessGrantFilter
-			Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100"`
-			Cursor string `query:"cursor" maxLength:"500" doc:"The next of the page before."`
+			AccessPaging
 		},
 		) (*struct{ Body AccessGrantPage }, error) {
-			who, _, err := borrower(ctx, identity.Requester)
-			if err != nil {
-				return nil, err
-			}
-			q := in.query(who)
-			q.Limit, q.Cursor = in.Limit, in.Cursor
-			page, err := s.Access.Grants(ctx, who, q)
-			if err != nil {
-				return nil, s.accessError(ctx, err)
-			}
-			out := AccessGrantPage{Grants: make([]AccessGrant, len(page.Grants)), Next: page.Next, Total: page.Total}
-			for i, g := range page.Grants {
-				out.Grants[i] = accessGrant(g)
-			}
-			return &struct{ Body AccessGrantPage }{out}, nil
+			some, next, total, err := grants.page(ctx, &in.AccessGrantFilter, in.AccessPaging)
+			return &struct{ Body AccessGrantPage }{AccessGrantPage{some, next, total}}, err
+		})
+	huma.Register(a, csvContent(operation("export-access-grants", accessGrantsPath+".csv", accessTag, "The grants as a table")),
+		func(ctx context.Context, in *struct{ AccessGrantFilter }) (*huma.StreamResponse, error) {
+			return grants.export(ctx, &in.AccessGrantFilter)
 		})
 	huma.Register(a, operation("get-access-grant", accessGrantsPath+"/{id}", accessTag, "One grant"),
 		func(ctx context.Context, in *struct {
@@ -232,28 +235,6 @@ func (s *server) registerAccessGrantReads(a huma.API) {
 			}
 			d, err := s.Access.GrantDetails(ctx, who, in.ID)
 			return &struct{ Body *access.Details }{d}, s.accessError(ctx, err)
-		})
-	huma.Register(a, csvContent(operation("export-access-grants", accessGrantsPath+".csv", accessTag, "The grants as a table")),
-		func(ctx context.Context, in *struct{ AccessGrantFilter }) (*huma.StreamResponse, error) {
-			who, _, err := borrower(ctx, identity.Requester)
-			if err != nil {
-				return nil, err
-			}
-			rows, err := accessRows(ctx, s, func(ctx context.Context, cursor string) ([]*access.GrantView, string, error) {
-				q := in.query(who)
-				q.Limit, q.Cursor = 1000, cursor
-				page, err := s.Access.Grants(ctx, who, q)
-				if err != nil {
-					return nil, "", err
-				}
-				return page.Grants, page.Next, nil
-			}, grantRow)
-			if err != nil {
-				return nil, err
-			}
-			return csvAnswer("access-grants", s.Clock(), []string{
-				"id", "state", "person", "items", "seconds", "ready", "expires", "ended", "end_reason", "ended_by", "flow", "request", "justification", "trouble",
-			}, rows), nil
 		})
 }
 
@@ -285,7 +266,7 @@ func (s *server) registerAccessStops(a huma.API) {
 		func(ctx context.Context, in *struct {
 			Body struct {
 				access.StopScope
-				Reason string `json:"reason" minLength:"1" maxLength:"4000"`
+				Reason string `json:"reason" minLength:"1" maxLength:"2000"`
 			}
 		},
 		) (*struct {
@@ -314,7 +295,7 @@ func (s *server) registerAccessStops(a huma.API) {
 		func(ctx context.Context, in *struct {
 			ID   string `path:"id" maxLength:"100"`
 			Body struct {
-				Reason string `json:"reason,omitempty" maxLength:"4000"`
+				Reason string `json:"reason,omitempty" maxLength:"2000"`
 			}
 		},
 		) (*struct{}, error) {

@@ -94,43 +94,6 @@ func (s *server) registerIntegrations(a huma.API) {
 		}
 		return nil, s.accessError(ctx, s.Access.DeleteIntegration(ctx, in.Name, who, version, via))
 	})
-	for _, act := range []struct {
-		id, verb, summary string
-		run               func(context.Context, string, flow.Person, string) (*access.Integration, error)
-	}{
-		{"check-integration", "check", "Look again at everything that lending rests on", s.Access.CheckNow},
-		{"discover-integration", "discover", "Read the target's resources now", s.Access.DiscoverNow},
-	} {
-		huma.Register(a, accessChange(act.id, http.MethodPost, integrationsPath+"/{name}/"+act.verb, act.summary),
-			func(ctx context.Context, in *struct {
-				Name string `path:"name" maxLength:"200"`
-			},
-			) (*integrationAnswer, error) {
-				who, via, err := borrower(ctx, identity.Admin)
-				if err != nil {
-					return nil, err
-				}
-				if _, err := act.run(ctx, in.Name, who, via); err != nil {
-					return nil, s.accessError(ctx, err)
-				}
-				return s.integrationView(ctx, who, in.Name, http.StatusOK)
-			})
-	}
-	huma.Register(a, accessChange("reconcile-integration", http.MethodPost, integrationsPath+"/{name}/reconcile", "Compare the target with what is lent, now"),
-		func(ctx context.Context, in *struct {
-			Name string `path:"name" maxLength:"200"`
-		},
-		) (*struct{ Body []access.Drift }, error) {
-			who, via, err := borrower(ctx, identity.Admin)
-			if err != nil {
-				return nil, err
-			}
-			drifts, err := s.Access.ReconcileNow(ctx, in.Name, who, via)
-			if err != nil {
-				return nil, s.accessError(ctx, err)
-			}
-			return &struct{ Body []access.Drift }{append([]access.Drift{}, drifts...)}, nil
-		})
 }
 
 func (s *server) registerConnecting(a huma.API) {

@@ -2,9 +2,7 @@ package api
 
 import (
 	"context"
-	"iter"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -80,7 +78,7 @@ type AccessAsk struct {
 	Items           []access.ItemRef `json:"items,omitempty" maxItems:"100" doc:"Or bundle, not both."`
 	Bundle          string           `json:"bundle,omitempty" maxLength:"200"`
 	DurationSeconds int64            `json:"duration_seconds,omitempty" minimum:"0" maximum:"31536000" doc:"0: the flow's default."`
-	Justification   string           `json:"justification,omitempty" maxLength:"4000"`
+	Justification   string           `json:"justification,omitempty" maxLength:"2000"`
 	BreakGlass      bool             `json:"break_glass,omitempty"`
 }
 
@@ -99,6 +97,7 @@ type AccessExplanation struct {
 	CanApprove []string     `json:"can_approve,omitempty"`
 	Stopped    string       `json:"stopped,omitempty" doc:"Which stop of lending stands over it."`
 	Warnings   []string     `json:"warnings,omitempty"`
+	Asked      string       `json:"asked,omitempty" enum:"in_force,draft" doc:"Which flows answer, of a test alone: those in force, of trial.version, or the text that was sent."`
 	Trial      *flow.Trial  `json:"trial,omitempty" doc:"What each flow says, check by check; of a test alone."`
 }
 
@@ -200,8 +199,7 @@ func (s *server) registerAccessRequests(a huma.API) {
 			Type        string `query:"type" maxLength:"100"`
 			Permission  string `query:"permission" maxLength:"200"`
 			Search      string `query:"q" maxLength:"200" doc:"A part of the resource's id, name or path."`
-			Limit       int    `query:"limit" minimum:"1" maximum:"1000" default:"100"`
-			Cursor      string `query:"cursor" maxLength:"500" doc:"The next of the page before."`
+			AccessPaging
 		},
 		) (*struct{ Body AccessCatalog }, error) {
 			who, _, err := borrower(ctx, identity.Requester)
@@ -266,7 +264,7 @@ func (s *server) registerAccessRequests(a huma.API) {
 			ID   string `path:"id" maxLength:"100"`
 			Body struct {
 				Approve bool   `json:"approve"`
-				Reason  string `json:"reason,omitempty" maxLength:"4000"`
+				Reason  string `json:"reason,omitempty" maxLength:"2000"`
 				Version int64  `json:"version,omitempty" doc:"The version that was looked at; a request that has changed since is a conflict."`
 			}
 		},
@@ -297,28 +295,31 @@ func (s *server) registerAccessRequests(a huma.API) {
 }
 
 func (s *server) registerAccessRequestReads(a huma.API) {
+	requests := accessList[access.RequestQuery, access.RequestView, AccessRequest]{
+		s: s, show: accessRequest, row: requestRow, name: "access-requests", columns: []string{
+			"id", "state", "by", "for", "items", "seconds", "justification", "flow", "created", "decided", "grant", "votes",
+		},
+		read: func(ctx context.Context, who flow.Person, q access.RequestQuery, p AccessPaging) ([]*access.RequestView, string, int, error) {
+			q.Limit, q.Cursor = p.Limit, p.Cursor
+			page, err := s.Access.Requests(ctx, who, q)
+			if err != nil {
+				return nil, "", 0, err
+			}
+			return page.Requests, page.Next, page.Total, nil
+		},
+	}
 	huma.Register(a, operation("list-access-requests", accessRequestsPath, accessTag, "Requests that the person may see, the newest first"),
 		func(ctx context.Context, in *struct {
 			AccessRequestFilter
-			Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100"`
-			Cursor string `query:"cursor" maxLength:"500" doc:"The next of the page before."`
+			AccessPaging
 		},
 		) (*struct{ Body AccessRequestPage }, error) {
-			who, _, err := borrower(ctx, identity.Requester)
-			if err != nil {
-				return nil, err
-			}
-			q := in.query(who)
-			q.Limit, q.Cursor = in.Limit, in.Cursor
-			page, err := s.Access.Requests(ctx, who, q)
-			if err != nil {
-				return nil, s.accessError(ctx, err)
-			}
-			out := AccessRequestPage{Requests: make([]AccessRequest, len(page.Requests)), Next: page.Next, Total: page.Total}
-			for i, r := range page.Requests {
-				out.Requests[i] = accessRequest(r)
-			}
-			return &struct{ Body AccessRequestPage }{out}, nil
+			some, next, total, err := requests.page(ctx, &in.AccessRequestFilter, in.AccessPaging)
+			return &struct{ Body AccessRequestPage }{AccessRequestPage{some, next, total}}, err
+		})
+	huma.Register(a, csvContent(operation("export-access-requests", accessRequestsPath+".csv", accessTag, "The requests as a table")),
+		func(ctx context.Context, in *struct{ AccessRequestFilter }) (*huma.StreamResponse, error) {
+			return requests.export(ctx, &in.AccessRequestFilter)
 		})
 	huma.Register(a, operation("get-access-request", accessRequestsPath+"/{id}", accessTag, "One request"),
 		func(ctx context.Context, in *struct {
@@ -330,28 +331,6 @@ func (s *server) registerAccessRequestReads(a huma.API) {
 				return nil, err
 			}
 			return s.viewOf(ctx, who, in.ID, http.StatusOK)
-		})
-	huma.Register(a, csvContent(operation("export-access-requests", accessRequestsPath+".csv", accessTag, "The requests as a table")),
-		func(ctx context.Context, in *struct{ AccessRequestFilter }) (*huma.StreamResponse, error) {
-			who, _, err := borrower(ctx, identity.Requester)
-			if err != nil {
-				return nil, err
-			}
-			rows, err := accessRows(ctx, s, func(ctx context.Context, cursor string) ([]*access.RequestView, string, error) {
-				q := in.query(who)
-				q.Limit, q.Cursor = 1000, cursor
-				page, err := s.Access.Requests(ctx, who, q)
-				if err != nil {
-					return nil, "", err
-				}
-				return page.Requests, page.Next, nil
-			}, requestRow)
-			if err != nil {
-				return nil, err
-			}
-			return csvAnswer("access-requests", s.Clock(), []string{
-				"id", "state", "by", "for", "items", "seconds", "justification", "flow", "created", "decided", "grant", "votes",
-			}, rows), nil
 		})
 }
 
@@ -377,22 +356,4 @@ func itemsText(items []flow.Item) string {
 		parts[i] = r.Integration + " " + r.ID + " " + items[i].Permission
 	}
 	return strings.Join(parts, "; ")
-}
-
-// accessRows reads every page before the first row is written, so that an export
-// that fails half-way does not look like a whole one.
-func accessRows[T any](ctx context.Context, s *server, read func(ctx context.Context, cursor string) ([]T, string, error), row func(T) []string) (iter.Seq[[]string], error) {
-	var rows [][]string
-	for cursor := ""; ; {
-		page, next, err := read(ctx, cursor)
-		if err != nil {
-			return nil, s.accessError(ctx, err)
-		}
-		for _, v := range page {
-			rows = append(rows, row(v))
-		}
-		if cursor = next; cursor == "" {
-			return slices.Values(rows), nil
-		}
-	}
 }

@@ -200,12 +200,14 @@ func newLendSite(t *testing.T) *lendSite {
 	if s.guard, err = identity.New(identity.Options{Token: lendToken, Anonymous: identity.Viewer, People: personas}); err != nil {
 		t.Fatal(err)
 	}
-	s.server = httptest.NewUnstartedServer(s.guard.Handler(api.New(api.Options{Inventory: apitest.Rich(now), Identity: s.guard, Access: s.desk})))
+	runs := access.NewTargetRuns(s.desk)
+	s.server = httptest.NewUnstartedServer(s.guard.Handler(api.New(api.Options{Inventory: apitest.Rich(now), Identity: s.guard, Access: s.desk, AccessRuns: runs})))
 	// Streams end when the test does, not when the client thinks of it.
 	ctx, stop := context.WithCancel(t.Context())
 	s.server.Start()
 	var running sync.WaitGroup
 	running.Go(func() { _ = s.desk.Run(ctx) })
+	running.Go(func() { _ = runs.Run(ctx) })
 	t.Cleanup(func() {
 		s.server.CloseClientConnections()
 		s.server.Close()
@@ -288,7 +290,7 @@ func (s *lendSite) open() {
 	s.t.Helper()
 	s.must("sofia", "PUT", "/integrations/prod", `{"type":"cluster","config":{"server":"x"},"custom_access_details":"Ask in #prod."}`, map[string]string{"If-None-Match": "*"}, nil)
 	s.must("sofia", "POST", "/integrations/prod/connect", `{"apply":true}`, nil, nil)
-	s.must("sofia", "POST", "/integrations/prod/discover", "", nil, nil)
+	s.run("discover")
 	text, err := json.Marshal(map[string]any{"text": lendFlows})
 	if err != nil {
 		s.t.Fatal(err)
@@ -297,6 +299,29 @@ func (s *lendSite) open() {
 	if s.must("sofia", "PUT", "/flows", string(text), map[string]string{"If-Match": `"0"`}, &plan); plan.Version != 1 {
 		s.t.Fatalf("the flows were not taken: %+v", plan.Problems)
 	}
+}
+
+type runBody struct {
+	ID, Kind, State, Error string
+	Found, Left            int
+}
+
+// run has the target asked, and waits until that has ended.
+func (s *lendSite) run(kind string) runBody {
+	s.t.Helper()
+	var r runBody
+	where := s.must("sofia", "POST", "/integrations/prod/"+kind, "", nil, &r).Get("Location")
+	path, ok := strings.CutPrefix(where, "/api/v1/access")
+	if !ok || r.Kind != kind {
+		s.t.Fatalf("%s begins %+v at %q", kind, r, where)
+	}
+	for end := time.Now().Add(time.Minute); r.State == "running"; time.Sleep(10 * time.Millisecond) {
+		s.must("sofia", "GET", path, "", nil, &r)
+		if time.Now().After(end) {
+			s.t.Fatalf("it does not end: %+v", r)
+		}
+	}
+	return r
 }
 
 func askFor(resource, permission, why string) string {
@@ -321,7 +346,7 @@ type grantBody struct {
 func (s *lendSite) grant(name, id, state string) grantBody {
 	s.t.Helper()
 	var g grantBody
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		s.must(name, "GET", "/grants/"+id, "", nil, &g)
 		if g.State == state {
 			return g

@@ -38,7 +38,7 @@ const (
 
 // asksTargets are the operations that ask clusters and APIs, which may be slow or down.
 var asksTargets = []string{
-	"save-integration", "check-integration", "discover-integration", "reconcile-integration", "connect-integration", "vend-access-credentials",
+	"save-integration", "connect-integration", "vend-access-credentials",
 }
 
 // Options are what the API reads from. Inventory is needed; whatever else is
@@ -65,6 +65,8 @@ type Options struct {
 	Identity Identity
 	// Access lends access; nil: no such paths.
 	Access Access
+	// AccessRuns has targets asked in the background; it is there where Access is.
+	AccessRuns AccessRuns
 	// Metrics answers /metrics; nil: 404.
 	Metrics http.Handler
 	Clock   func() time.Time // nil: time.Now

@@ -387,7 +387,7 @@ func (b *bundle) subscribe(ctx context.Context, lastID string) (*http.Response, 
 
 func next(t *testing.T, events <-chan sse, name string) sse {
 	t.Helper()
-	timeout := time.After(10 * time.Second)
+	timeout := time.After(time.Minute)
 	for {
 		select {
 		case e, ok := <-events:

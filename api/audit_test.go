@@ -217,7 +217,7 @@ func TestAuditVerification(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		status, _, text, _ := s.send(http.MethodGet, "/api/v1/audit/head", auditToken)
 		var head api.AuditStanding
 		if err := json.Unmarshal([]byte(text), &head); err != nil || status != http.StatusOK {

@@ -223,7 +223,7 @@ func (w *lendWorld) ask(email, permission string) *access.Request {
 // eventually waits for something that the desk does in its own time.
 func (w *lendWorld) eventually(what string, ok func() bool) {
 	w.Helper()
-	for end := time.Now().Add(10 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			w.Fatalf("it does not come to it that %s", what)
 		}

@@ -42,9 +42,11 @@ type options struct {
 	// offline is for what needs nothing of AWS: the estate is as it was last seen.
 	offline bool
 	since   time.Time // where a first start reads from; zero: the configuration's
-	base    account.Options
-	out     io.Writer // for the stdout sink
-	err     io.Writer // for the log
+	// slowInterval is how often the slow reading runs; zero: as usual.
+	slowInterval time.Duration
+	base         account.Options
+	out          io.Writer // for the stdout sink
+	err          io.Writer // for the log
 }
 
 // product is the parts that run together, put together once.
@@ -189,6 +191,7 @@ func (p *product) newCollector(ctx context.Context, o options) error {
 		PollInterval:      c.PollInterval,
 		Settle:            atLeastOne(c.Settle),
 		Overlap:           c.Overlap,
+		SlowInterval:      o.slowInterval,
 		Grace:             atLeastOne(c.Grace),
 		Idle:              c.Idle,
 		StartFrom:         atLeastOne(c.StartFrom),

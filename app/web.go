@@ -82,7 +82,7 @@ func (p *product) face(ctx context.Context, anonymous identity.Role, personas []
 		d.Logging = p.desk
 	}
 	if p.lending != nil {
-		d.Access = p.lending.desk
+		d.Access, d.AccessRuns = p.lending.desk, p.lending.runs
 	}
 	guard, err := p.newGuard(ctx, anonymous, personas, d)
 	if err != nil {
@@ -115,7 +115,7 @@ func (p *product) apiHandler(guard *identity.Guard) http.Handler {
 	if guard != nil {
 		o.Identity = guard
 		if p.lending != nil {
-			o.Access = p.lending.desk
+			o.Access, o.AccessRuns = p.lending.desk, p.lending.runs
 		}
 	}
 	return api.New(o)

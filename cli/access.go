@@ -43,7 +43,7 @@ lent to you, and give it back. The commands talk to a Gatehouse as the person th
 		newAccessCatalog(s), newAccessRequest(s), newAccessList(s), newAccessShow(s),
 		newAccessVote(s, true), newAccessVote(s, false), newAccessCancel(s),
 		newAccessReturn(s), newAccessExtend(s), newAccessRevoke(s),
-		newAccessPanic(s), newAccessLift(s), newAccessStops(s),
+		newAccessPanic(s), newAccessLift(s), newAccessStops(s), newAccessClock(s),
 		newAccessCreds(s), newAccessKubeconfig(s), newAccessWhoami(rt, s),
 	)
 	return cmd
@@ -58,6 +58,24 @@ func named(what string, least, most int) cobra.PositionalArgs {
 		}
 		return nil
 	}
+}
+
+// talk makes cmd one that asks a Gatehouse something and prints the answer: it gets
+// --server and -o, and do runs with the client and whether JSON is wanted.
+func talk(cmd *cobra.Command, do func(ctx context.Context, c *client, args []string, asJSON bool) error) *cobra.Command {
+	connect, output := addServer(cmd), addOutput(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		asJSON, err := output()
+		if err != nil {
+			return err
+		}
+		c, err := connect()
+		if err != nil {
+			return err
+		}
+		return do(cmd.Context(), c, args, asJSON)
+	}
+	return cmd
 }
 
 // oneOrMore is the number of arguments of a command that takes a list.
@@ -131,13 +149,13 @@ func (c *client) grants(ctx context.Context, q url.Values, limit int) ([]api.Acc
 func (c *client) request(ctx context.Context, id string) (*api.AccessRequest, error) {
 	r := new(api.AccessRequest)
 	_, err := c.do(ctx, http.MethodGet, at("requests", id), nil, r)
-	return r, err
+	return r, noSuch(err, "'gatehouse access list' and 'gatehouse access list --inbox' show those that you may see")
 }
 
 func (c *client) grant(ctx context.Context, id string) (*api.AccessGrant, error) {
 	g := new(api.AccessGrant)
 	_, err := c.do(ctx, http.MethodGet, at("grants", id), nil, g)
-	return g, err
+	return g, noSuch(err, "'gatehouse access list --ended' shows those that you may see")
 }
 
 func (c *client) details(ctx context.Context, grant string) (*access.Details, error) {
@@ -182,6 +200,9 @@ func span(seconds int64) string {
 	return flow.FormatDuration(time.Duration(seconds) * time.Second)
 }
 
+// maxSpan is the longest duration that the API takes.
+const maxSpan = 365 * 24 * time.Hour
+
 // spanFlag reads a duration that people give.
 func spanFlag(name, text string) (seconds int64, err error) {
 	if text == "" {
@@ -190,6 +211,9 @@ func spanFlag(name, text string) (seconds int64, err error) {
 	d, err := flow.ParseDuration(text)
 	if err != nil {
 		return 0, withHint(usagef("--%s: %w", name, err), "write it as 30m, 8h or 1d12h")
+	}
+	if d > maxSpan {
+		return 0, withHint(usagef("--%s: %s is more than a year", name, text), "flows give less; 'gatehouse access catalog' shows how long")
 	}
 	if d < time.Second || d%time.Second != 0 {
 		return 0, usagef("--%s: %s is not a whole number of seconds", name, text)

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 
@@ -20,7 +21,6 @@ nothing there until 'gatehouse access lift'. Who administers may.`,
   gatehouse access panic --everything --reason "token leak, INC-1234" --yes`,
 		Args: noArgs,
 	}
-	connect := addServer(cmd)
 	var scope access.StopScope
 	cmd.Flags().StringVar(&scope.Person, "person", "", "all that this person holds: their e-mail address")
 	cmd.Flags().StringVarP(&scope.Integration, "integration", "i", "", "all that is lent of this integration")
@@ -28,12 +28,7 @@ nothing there until 'gatehouse access lift'. Who administers may.`,
 	everything := cmd.Flags().Bool("everything", false, "all that is lent to anybody")
 	reason := cmd.Flags().String("reason", "", "why; needed")
 	yes := cmd.Flags().BoolP("yes", "y", false, "do it without asking")
-	output := addOutput(cmd)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		asJSON, err := output()
-		if err != nil {
-			return err
-		}
+	return talk(cmd, func(ctx context.Context, c *client, _ []string, asJSON bool) error {
 		if err := notBoth(cmd, "person", "integration", "everything"); err != nil {
 			return err
 		}
@@ -53,11 +48,7 @@ nothing there until 'gatehouse access lift'. Who administers may.`,
 		default:
 			return withHint(usagef("say what to take back"), "give --person, --integration (and --resource), or --everything")
 		}
-		c, err := connect()
-		if err != nil {
-			return err
-		}
-		if err := consent(cmd.Context(), s, *yes, "Take "+printable(scope.String())+" back now, and lend nothing there until it is lifted?"); err != nil {
+		if err := consent(ctx, s, *yes, "Take "+printable(scope.String())+" back now, and lend nothing there until it is lifted?"); err != nil {
 			return err
 		}
 		var taken struct {
@@ -67,16 +58,15 @@ nothing there until 'gatehouse access lift'. Who administers may.`,
 			access.StopScope
 			Reason string `json:"reason"`
 		}{scope, *reason}
-		if _, err := c.do(cmd.Context(), http.MethodPost, at("stops"), body, &taken); err != nil {
+		if _, err := c.do(ctx, http.MethodPost, at("stops"), body, &taken); err != nil {
 			return err
 		}
 		if asJSON {
 			return printJSON(s.Out, taken)
 		}
-		_, err = fmt.Fprintf(s.Out, "%s on the way out; nothing more is lent there\n", counted(taken.Grants, "grant"))
+		_, err := fmt.Fprintf(s.Out, "%s on the way out; nothing more is lent there\n", counted(taken.Grants, "grant"))
 		return err
-	}
-	return cmd
+	})
 }
 
 func newAccessLift(s *Streams) *cobra.Command {
@@ -114,19 +104,9 @@ func newAccessStops(s *Streams) *cobra.Command {
 		Short: "List where nothing is lent until somebody lifts it",
 		Args:  noArgs,
 	}
-	connect := addServer(cmd)
-	output := addOutput(cmd)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		asJSON, err := output()
-		if err != nil {
-			return err
-		}
-		c, err := connect()
-		if err != nil {
-			return err
-		}
+	return talk(cmd, func(ctx context.Context, c *client, _ []string, asJSON bool) error {
 		stops := []access.Stop{}
-		if _, err := c.do(cmd.Context(), http.MethodGet, at("stops"), nil, &stops); err != nil {
+		if _, err := c.do(ctx, http.MethodGet, at("stops"), nil, &stops); err != nil {
 			return err
 		}
 		if asJSON {
@@ -142,6 +122,5 @@ func newAccessStops(s *Streams) *cobra.Command {
 			rows = append(rows, []string{st.ID, st.Scope.String(), st.By, utc(st.At), st.Reason})
 		}
 		return printTable(s.Out, []string{"STOP", "WHAT", "BY", "SINCE (UTC)", "WHY"}, rows)
-	}
-	return cmd
+	})
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -28,24 +29,14 @@ most. TEXT is a part of a resource's id, name or path.`,
   gatehouse access catalog -i prod-1 -t eks-namespace -o json`,
 		Args: named("at most one text", 0, 1),
 	}
-	connect := addServer(cmd)
 	integration := cmd.Flags().StringP("integration", "i", "", "only of this integration")
 	kind := cmd.Flags().StringP("resource-type", "t", "", "only resources of this type")
 	permission := cmd.Flags().StringP("permission", "p", "", "only this permission")
 	person := cmd.Flags().String("for", "", "whom it would be for: their e-mail address (default yourself)")
 	limit := cmd.Flags().Int("limit", 200, "at most so many")
-	output := addOutput(cmd)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		asJSON, err := output()
-		if err != nil {
-			return err
-		}
+	return talk(cmd, func(ctx context.Context, c *client, args []string, asJSON bool) error {
 		if *limit < 1 {
 			return usagef("--limit %d: it must be at least 1", *limit)
-		}
-		c, err := connect()
-		if err != nil {
-			return err
 		}
 		q := url.Values{}
 		for key, value := range map[string]string{"integration": *integration, "type": *kind, "permission": *permission, "for": *person} {
@@ -57,7 +48,7 @@ most. TEXT is a part of a resource's id, name or path.`,
 			q.Set("q", args[0])
 		}
 		var bundles []api.AccessOffer
-		offers, err := allPages(cmd.Context(), c, at("catalog"), q, *limit, func(p *api.AccessCatalog) ([]api.AccessOffer, string) {
+		offers, err := allPages(ctx, c, at("catalog"), q, *limit, func(p *api.AccessCatalog) ([]api.AccessOffer, string) {
 			bundles = append(bundles, p.Bundles...)
 			return p.Offers, p.Next
 		})
@@ -83,8 +74,7 @@ most. TEXT is a part of a resource's id, name or path.`,
 			return err
 		}
 		return printTable(s.Out, []string{"INTEGRATION", "TYPE", "RESOURCE", "PERMISSION", "AT MOST", "WHO AGREES", "HELD"}, rows)
-	}
-	return cmd
+	})
 }
 
 // termsText says who has to agree.
@@ -111,28 +101,18 @@ everybody that you may see.`,
   gatehouse access list --all --integration prod-1 --ended -o json`,
 		Args: noArgs,
 	}
-	connect := addServer(cmd)
 	inbox := cmd.Flags().Bool("inbox", false, "only requests that wait for your answer")
 	all := cmd.Flags().Bool("all", false, "those of everybody that you may see")
 	ended := cmd.Flags().Bool("ended", false, "also what is decided or over")
 	person := cmd.Flags().String("person", "", "only of this person: their e-mail address")
 	integration := cmd.Flags().StringP("integration", "i", "", "only of this integration")
 	limit := cmd.Flags().Int("limit", 100, "at most so many of each")
-	output := addOutput(cmd)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		asJSON, err := output()
-		if err != nil {
-			return err
-		}
+	return talk(cmd, func(ctx context.Context, c *client, _ []string, asJSON bool) error {
 		if err := notBoth(cmd, "inbox", "all", "person"); err != nil {
 			return err
 		}
 		if *limit < 1 {
 			return usagef("--limit %d: it must be at least 1", *limit)
-		}
-		c, err := connect()
-		if err != nil {
-			return err
 		}
 		whose := *person
 		if whose == "" && !*all {
@@ -156,25 +136,25 @@ everybody that you may see.`,
 			Grants   []api.AccessGrant   `json:"grants"`
 		}
 		list.Grants = []api.AccessGrant{}
+		var err error
 		if *inbox {
 			q := url.Values{"inbox": {"true"}}
 			if *integration != "" {
 				q.Set("integration", *integration)
 			}
-			if list.Requests, err = c.requests(cmd.Context(), q, *limit); err != nil {
+			if list.Requests, err = c.requests(ctx, q, *limit); err != nil {
 				return err
 			}
 			return printAccess(s, asJSON, list, list.Requests, nil, "nothing waits for your answer")
 		}
-		if list.Requests, err = c.requests(cmd.Context(), query(string(access.Pending)), *limit); err != nil {
+		if list.Requests, err = c.requests(ctx, query(string(access.Pending)), *limit); err != nil {
 			return err
 		}
-		if list.Grants, err = c.grants(cmd.Context(), query(string(access.Provisioning), string(access.Active), string(access.Revoking)), *limit); err != nil {
+		if list.Grants, err = c.grants(ctx, query(string(access.Provisioning), string(access.Active), string(access.Revoking)), *limit); err != nil {
 			return err
 		}
 		return printAccess(s, asJSON, list, list.Requests, list.Grants, "nothing is lent and nothing is asked for; 'gatehouse access request' asks")
-	}
-	return cmd
+	})
 }
 
 func printAccess(s *Streams, asJSON bool, whole any, requests []api.AccessRequest, grants []api.AccessGrant, nothing string) error {
@@ -189,7 +169,7 @@ func printAccess(s *Streams, asJSON bool, whole any, requests []api.AccessReques
 		rows := make([][]string, 0, len(requests))
 		for i := range requests {
 			r := &requests[i]
-			rows = append(rows, []string{r.ID, string(r.State), r.For.ID, utc(r.CreatedAt), span(r.DurationSeconds), titleOf(r.Bundle, r.Items), r.Justification})
+			rows = append(rows, []string{r.ID, string(r.State), r.For.ID, utc(r.CreatedAt), span(r.DurationSeconds), titleOf(r.Bundle, r.Items), firstLine(r.Justification)})
 		}
 		if err := printTable(s.Out, []string{"REQUEST", "STATE", "FOR", "ASKED (UTC)", "TIME", "WHAT", "WHY"}, rows); err != nil || len(grants) == 0 {
 			return err
@@ -224,22 +204,12 @@ func newAccessShow(s *Streams) *cobra.Command {
   gatehouse access show r5xk2mjyqrc7wqn4b -o json`,
 		Args: named("the id of a request or a grant", 1, 1),
 	}
-	connect := addServer(cmd)
-	output := addOutput(cmd)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		asJSON, err := output()
-		if err != nil {
-			return err
-		}
+	return talk(cmd, func(ctx context.Context, c *client, args []string, asJSON bool) error {
 		if !isGrant(args[0]) && !isRequest(args[0]) {
 			return withHint(usagef("%q is the id of neither a request nor a grant", args[0]), "'gatehouse access list' shows them")
 		}
-		c, err := connect()
-		if err != nil {
-			return err
-		}
 		if isRequest(args[0]) {
-			r, err := c.request(cmd.Context(), args[0])
+			r, err := c.request(ctx, args[0])
 			if err != nil {
 				return err
 			}
@@ -248,12 +218,13 @@ func newAccessShow(s *Streams) *cobra.Command {
 			}
 			return printRequest(s.Out, r)
 		}
-		var shown result
-		if shown.Grant, err = c.grant(cmd.Context(), args[0]); err != nil {
+		grant, err := c.grant(ctx, args[0])
+		if err != nil {
 			return err
 		}
+		shown := result{Grant: grant}
 		if st := shown.Grant.State; st == access.Active || st == access.Provisioning {
-			if shown.Details, err = c.details(cmd.Context(), args[0]); isRefused(err, http.StatusNotFound) {
+			if shown.Details, err = c.details(ctx, args[0]); isRefused(err, http.StatusNotFound) {
 				shown.Details, err = nil, nil // somebody else's: how to use it is theirs
 			}
 			if err != nil {
@@ -261,8 +232,7 @@ func newAccessShow(s *Streams) *cobra.Command {
 			}
 		}
 		return shown.print(s, asJSON)
-	}
-	return cmd
+	})
 }
 
 // isRefused reports whether the server answered with one of the statuses.

@@ -62,6 +62,7 @@ type fakeCluster struct {
 	down    bool
 	failed  bool
 	mapped  bool
+	found   []access.Found // what stands there, as far as it is not as it should be
 }
 
 func (f *fakeCluster) Check(context.Context, *access.Integration) ([]access.Check, error) {
@@ -92,11 +93,17 @@ func (f *fakeCluster) Apply(_ context.Context, _ *access.Integration, w access.W
 		return access.Applied{}, errors.New("connect: connection refused")
 	}
 	f.objects[w.Key] = len(w.Holdings) > 0
+	f.found = slices.DeleteFunc(f.found, func(o access.Found) bool { return o.Key == w.Key })
 	return access.Applied{}, nil
 }
 
-func (*fakeCluster) List(context.Context, *access.Integration) ([]access.Found, error) {
-	return nil, nil
+func (f *fakeCluster) List(context.Context, *access.Integration) ([]access.Found, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.down {
+		return nil, errors.New("connect: connection refused")
+	}
+	return slices.Clone(f.found), nil
 }
 
 func (f *fakeCluster) Onboard(_ context.Context, i *access.Integration, apply bool) (*access.Connection, error) {
@@ -223,20 +230,24 @@ func newLendWorld(t *testing.T) *lendWorld {
 	if err != nil {
 		t.Fatal(err)
 	}
+	runs := access.NewTargetRuns(desk)
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
+	done := make(chan error, 2)
 	go func() { done <- desk.Run(ctx) }()
+	go func() { done <- runs.Run(ctx) }()
 	t.Cleanup(func() {
 		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("the desk ends with %v", err)
+		for range 2 {
+			if err := <-done; err != nil {
+				t.Errorf("the desk ends with %v", err)
+			}
 		}
 	})
 	guard, err := identity.New(identity.Options{People: people})
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.srv = httptest.NewServer(guard.Handler(api.New(api.Options{Inventory: apitest.Empty(time.Now()), Identity: guard, Access: desk})))
+	w.srv = httptest.NewServer(guard.Handler(api.New(api.Options{Inventory: apitest.Empty(time.Now()), Identity: guard, Access: desk, AccessRuns: runs})))
 	t.Cleanup(w.srv.Close)
 	t.Setenv("GATEHOUSE_SERVER", w.srv.URL)
 	for _, p := range people {

@@ -210,6 +210,10 @@ func (e *apiError) Error() string {
 		if place := strings.TrimPrefix(m.Location, "body."); place != "" && place != "body" {
 			text += place + ": "
 		}
+		if most, ok := strings.CutPrefix(m.Message, "expected length <= "); ok {
+			text += "it has more than " + most + " characters"
+			continue
+		}
 		text += m.Message
 	}
 	return printable(text)

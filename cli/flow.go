@@ -52,18 +52,8 @@ func (c *client) flows(ctx context.Context, version int) (*access.FlowVersion, *
 
 func newFlowList(s *Streams) *cobra.Command {
 	cmd := &cobra.Command{Use: "list", Short: "List the flows in force, and the bundles", Args: noArgs}
-	connect := addServer(cmd)
-	output := addOutput(cmd)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		asJSON, err := output()
-		if err != nil {
-			return err
-		}
-		c, err := connect()
-		if err != nil {
-			return err
-		}
-		v, set, err := c.flows(cmd.Context(), 0)
+	return talk(cmd, func(ctx context.Context, c *client, _ []string, asJSON bool) error {
+		v, set, err := c.flows(ctx, 0)
 		if err != nil {
 			return err
 		}
@@ -91,8 +81,7 @@ func newFlowList(s *Streams) *cobra.Command {
 			rows = append(rows, []string{"bundle " + set.Bundles[i].Name, "-", "-", "-", "-", "-", targetsText(set.Bundles[i].Targets)})
 		}
 		return printTable(s.Out, []string{"FLOW", "ACTIVE", "PRIORITY", "AT MOST", "WHO MAY ASK", "WHO AGREES", "WHAT"}, rows)
-	}
-	return cmd
+	})
 }
 
 // agreeText says who has to agree to what a flow gives.
@@ -130,22 +119,12 @@ func newFlowShow(s *Streams) *cobra.Command {
   gatehouse flow show --version 3`,
 		Args: named("at most the name of one flow", 0, 1),
 	}
-	connect := addServer(cmd)
 	version := cmd.Flags().Int("version", 0, "an older version (default the newest)")
-	output := addOutput(cmd)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		asJSON, err := output()
-		if err != nil {
-			return err
-		}
+	return talk(cmd, func(ctx context.Context, c *client, args []string, asJSON bool) error {
 		if *version < 0 {
 			return usagef("--version %d: versions begin at 1", *version)
 		}
-		c, err := connect()
-		if err != nil {
-			return err
-		}
-		v, set, err := c.flows(cmd.Context(), *version)
+		v, set, err := c.flows(ctx, *version)
 		if err != nil {
 			return err
 		}
@@ -165,8 +144,7 @@ func newFlowShow(s *Streams) *cobra.Command {
 		// It is YAML, which holds no control characters, and is kept as it is for files.
 		_, err = io.WriteString(s.Out, v.Text)
 		return err
-	}
-	return cmd
+	})
 }
 
 // picked is the part of a set that names name; all of it for none.
@@ -187,23 +165,13 @@ func picked(set *flow.Set, names []string) (*flow.Set, error) {
 
 func newFlowVersions(s *Streams) *cobra.Command {
 	cmd := &cobra.Command{Use: "versions", Short: "List the versions of the flows: who made them, and when", Args: noArgs}
-	connect := addServer(cmd)
 	limit := cmd.Flags().Int("limit", 100, "at most so many, up to 1000")
-	output := addOutput(cmd)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		asJSON, err := output()
-		if err != nil {
-			return err
-		}
+	return talk(cmd, func(ctx context.Context, c *client, _ []string, asJSON bool) error {
 		if *limit < 1 || *limit > 1000 {
 			return usagef("--limit %d: it is between 1 and 1000", *limit)
 		}
-		c, err := connect()
-		if err != nil {
-			return err
-		}
 		versions := []access.FlowVersion{}
-		if _, err := c.do(cmd.Context(), http.MethodGet, with(at("flows", "versions"), url.Values{"limit": {strconv.Itoa(*limit)}}), nil, &versions); err != nil {
+		if _, err := c.do(ctx, http.MethodGet, with(at("flows", "versions"), url.Values{"limit": {strconv.Itoa(*limit)}}), nil, &versions); err != nil {
 			return err
 		}
 		if asJSON {
@@ -218,8 +186,7 @@ func newFlowVersions(s *Streams) *cobra.Command {
 			rows = append(rows, []string{strconv.Itoa(v.Version), utc(v.At), v.By, orDash(v.Source), v.Digest})
 		}
 		return printTable(s.Out, []string{"VERSION", "TIME (UTC)", "BY", "FROM", "SHA-256"}, rows)
-	}
-	return cmd
+	})
 }
 
 func newFlowTest(s *Streams) *cobra.Command {
@@ -228,22 +195,17 @@ func newFlowTest(s *Streams) *cobra.Command {
 		Use:   "test",
 		Short: "Say what each flow makes of a question, and who could agree",
 		Long: `Say what each flow makes of a question, check by check, which one answers, and who could
-agree. With --file the flows of a file are asked instead of those in force. Nothing is
-asked for. The exit status is 1 if no flow gives it.`,
+agree. With --file the flows of a file are asked, a draft, and those in force have no say;
+the first line says which were asked. Nothing is asked for. The exit status is 1 if no
+flow gives it.`,
 		Example: `  gatehouse flow test --by ann@example.com -i prod-1 -r payments -p edit -d 2h -j "INC-1234"
   gatehouse flow test --by ann@example.com -b "On-call kit" --file flows.yaml`,
 		Args: noArgs,
 	}
-	connect := addServer(cmd)
 	f.add(cmd)
 	by := cmd.Flags().String("by", "", "who would ask: their e-mail address; needed")
 	file := cmd.Flags().StringP("file", "f", "", "flows to ask instead of those in force (\"-\" is standard input)")
-	output := addOutput(cmd)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		asJSON, err := output()
-		if err != nil {
-			return err
-		}
+	return talk(cmd, func(ctx context.Context, c *client, _ []string, asJSON bool) error {
 		ask, err := f.ask()
 		switch {
 		case err != nil:
@@ -255,25 +217,24 @@ asked for. The exit status is 1 if no flow gives it.`,
 		}
 		body := struct {
 			*api.AccessAsk
-			By   string `json:"by"`
-			Text string `json:"text,omitempty"`
-		}{ask, *by, ""}
+			By   string  `json:"by"`
+			Text *string `json:"text,omitempty"`
+		}{ask, *by, nil}
 		if *file != "" {
-			if body.Text, err = flowsOf(s, *file); err != nil {
+			text, err := flowsOf(s, *file)
+			if err != nil {
 				return err
 			}
-		}
-		c, err := connect()
-		if err != nil {
-			return err
+			body.Text = &text
 		}
 		e := new(api.AccessExplanation)
-		if _, err := c.do(cmd.Context(), http.MethodPost, at("flows", "test"), body, e); err != nil {
+		if _, err := c.do(ctx, http.MethodPost, at("flows", "test"), body, e); err != nil {
 			return err
 		}
 		if asJSON {
 			err = printJSON(s.Out, e)
 		} else {
+			printAsked(s.Out, e, *file)
 			printExplanation(s.Out, e)
 			printTrial(s.Out, e.Trial)
 		}
@@ -284,8 +245,21 @@ asked for. The exit status is 1 if no flow gives it.`,
 			return access.ErrNotGiven
 		}
 		return nil
+	})
+}
+
+// printAsked tells which flows were asked.
+func printAsked(w io.Writer, e *api.AccessExplanation, file string) {
+	switch {
+	case file == "-":
+		fmt.Fprintln(w, "asked: the draft on standard input, not the flows in force")
+	case file != "":
+		fmt.Fprintf(w, "asked: the draft %s, not the flows in force\n", printable(file))
+	case e.Trial != nil && e.Trial.Version > 0:
+		fmt.Fprintf(w, "asked: the flows in force, version %d\n", e.Trial.Version)
+	default:
+		fmt.Fprintln(w, "asked: the flows in force; there are none yet")
 	}
-	return cmd
 }
 
 // printTrial tells what each flow said, and who could agree.

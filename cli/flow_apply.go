@@ -124,6 +124,9 @@ under.`,
 			base := p.Base
 			p = new(access.FlowPlan)
 			if _, err := c.do(cmd.Context(), http.MethodPut, at("flows"), body, p, "If-Match", `"`+strconv.Itoa(base)+`"`); err != nil {
+				if isRefused(err, http.StatusPreconditionFailed, http.StatusConflict) {
+					err = withHint(fmt.Errorf("nothing was applied: %w", err), "run it again to see the plan over what they made; 'gatehouse flow versions' tells who did")
+				}
 				return err
 			}
 			if !asJSON && p.Version > 0 {

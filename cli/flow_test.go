@@ -1,8 +1,14 @@
 package cli
 
 import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/gatehouse-project/gatehouse/access"
@@ -26,7 +32,7 @@ func TestFlowsAreShownTestedAndExported(t *testing.T) {
 	wants(t, "versions", w.must("rosa", nil, "flow", "versions").out, "sofia@example.com", "file")
 
 	s := w.must("sofia", nil, "flow", "test", "--by", "Rosa.Diaz@example.com", "-i", "blue", "-r", "payments", "-p", "role:edit", "-j", "x")
-	wants(t, "the test", s.out, "by flow change", "flow look: refused", "no  targets", "flow change: needs_approval, and answers", "could agree: group sre", "amir@example.com")
+	wants(t, "the test", s.out, "asked: the flows in force, version 1\n", "by flow change", "flow look: refused", "no  targets", "flow change: needs_approval, and answers", "could agree: group sre", "amir@example.com")
 	if s := w.as("sofia", "", "flow", "test", "--by", "vera@example.com", "-b", "Kit"); s.status != 1 || !strings.Contains(s.out, "no  requestors") {
 		t.Errorf("what is refused: %+v", s)
 	}
@@ -35,13 +41,27 @@ func TestFlowsAreShownTestedAndExported(t *testing.T) {
 	}
 	w.write(strings.Replace(lendingFlows, "values: [dev]}", "values: [none]}", 1), "flows.yaml")
 	var e api.AccessExplanation
-	w.as("sofia", "", "flow", "test", "--by", "Rosa.Diaz@example.com", "-b", "Kit", "-f", filepath.Join(w.home, "flows.yaml"))
 	w.must("sofia", &e, "flow", "test", "--by", "Rosa.Diaz@example.com", "-b", "Kit")
 	if e.Terms.Flow != "look" || e.Trial == nil || len(e.Trial.Flows) != 2 {
 		t.Errorf("as JSON: %+v", e)
 	}
-	if s := w.as("sofia", "", "flow", "test", "--by", "Rosa.Diaz@example.com", "-b", "Kit", "-f", filepath.Join(w.home, "flows.yaml")); s.status != 1 {
+	if e.Asked != "in_force" || e.Trial.Version != 1 {
+		t.Errorf("what was asked is said to be %q, version %d", e.Asked, e.Trial.Version)
+	}
+
+	// A draft is asked alone, and said to be one; also one without a flow.
+	draft := filepath.Join(w.home, "flows.yaml")
+	s = w.as("sofia", "", "flow", "test", "--by", "Rosa.Diaz@example.com", "-b", "Kit", "-f", draft)
+	if s.status != 1 {
 		t.Errorf("with the file: %+v", s)
+	}
+	wants(t, "what was asked", s.out, "asked: the draft "+draft+", not the flows in force\n")
+	for _, text := range []string{"", "# to be written\n", "flows: []\n"} {
+		s := w.as("sofia", text, "flow", "test", "--by", "Rosa.Diaz@example.com", "-i", "blue", "-r", "payments", "-p", "role:view", "-f", "-", "-o", "json")
+		var e api.AccessExplanation
+		if err := json.Unmarshal([]byte(s.out), &e); err != nil || s.status != 1 || e.Asked != "draft" || e.Terms.Outcome != flow.Refused {
+			t.Errorf("the draft %q: %+v", text, s)
+		}
 	}
 
 	exported := w.must("rosa", nil, "flow", "export").out
@@ -58,6 +78,29 @@ func TestFlowsAreShownTestedAndExported(t *testing.T) {
 	if strings.Contains(s.out, `"look"`) {
 		t.Errorf("more than was asked for is exported:\n%s", s.out)
 	}
+}
+
+// between has do run once, after the server has answered a path and before whoever asked
+// hears of it.
+func (w *lendWorld) between(path string, do func()) {
+	w.t.Helper()
+	to, err := url.Parse(w.srv.URL)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var done atomic.Bool // do comes by here too
+	proxy := &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(to) },
+		ModifyResponse: func(r *http.Response) error {
+			if r.Request.URL.Path == path && done.CompareAndSwap(false, true) {
+				do()
+			}
+			return nil
+		},
+	}
+	front := httptest.NewServer(proxy)
+	w.t.Cleanup(front.Close)
+	w.t.Setenv("GATEHOUSE_SERVER", front.URL)
 }
 
 func TestFlowsArePlannedAndApplied(t *testing.T) {
@@ -90,6 +133,24 @@ func TestFlowsArePlannedAndApplied(t *testing.T) {
 	w.must("sofia", &p, "flow", "apply", file, "--prune", "--yes")
 	if p.Version != 3 {
 		t.Errorf("pruned: %+v", p)
+	}
+
+	// Of two who apply at once the second is told, and changes nothing: here the first one
+	// applies while the other has the plan.
+	raced := filepath.Join(w.home, "raced.yaml")
+	w.write(strings.Replace(only, "{max: 4h}", "{max: 5h}", 1), "raced.yaml")
+	w.between("/api/v1/access/flows/plan", func() {
+		if s := apply(strings.Replace(only, "{max: 4h}", "{max: 3h}", 1), "apply", "--yes"); s.status != 0 || !strings.Contains(s.out, "applied as version 4") {
+			t.Errorf("the first: %+v", s)
+		}
+	})
+	if s := w.as("sofia", "", "flow", "apply", raced, "--yes"); s.status != 1 || !strings.Contains(s.err, "nothing was applied: the flows are at version 4") || !strings.Contains(s.err, "run it again") {
+		t.Errorf("the second: %+v", s)
+	}
+	wants(t, "what is in force", w.must("sofia", nil, "flow", "show").out, "{max: 3h}")
+
+	if s := apply(only, "apply", "--yes"); s.status != 0 {
+		t.Errorf("back again: %+v", s)
 	}
 
 	// What is wrong is told with its place, here and by the server.

@@ -40,7 +40,15 @@ reached.`,
 func (c *client) integration(ctx context.Context, name string) (*access.IntegrationView, string, error) {
 	v := new(access.IntegrationView)
 	header, err := c.do(ctx, http.MethodGet, at("integrations", name), nil, v)
-	return v, header.Get("ETag"), err
+	return v, header.Get("ETag"), noSuch(err, "'gatehouse integration list' lists those that there are")
+}
+
+// noSuch says where to look for what the server does not know.
+func noSuch(err error, hint string) error {
+	if isRefused(err, http.StatusNotFound) {
+		return withHint(err, hint)
+	}
+	return err
 }
 
 // targetAtMost bounds a call for which the server asks a cluster or an API, which may be
@@ -64,18 +72,8 @@ func (c *client) integrations(ctx context.Context) ([]*access.IntegrationView, e
 
 func newIntegrationList(s *Streams) *cobra.Command {
 	cmd := &cobra.Command{Use: "list", Short: "List integrations with their health", Args: noArgs}
-	connect := addServer(cmd)
-	output := addOutput(cmd)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		asJSON, err := output()
-		if err != nil {
-			return err
-		}
-		c, err := connect()
-		if err != nil {
-			return err
-		}
-		all, err := c.integrations(cmd.Context())
+	return talk(cmd, func(ctx context.Context, c *client, _ []string, asJSON bool) error {
+		all, err := c.integrations(ctx)
 		if err != nil {
 			return err
 		}
@@ -91,120 +89,7 @@ func newIntegrationList(s *Streams) *cobra.Command {
 			rows = append(rows, []string{i.Name, i.Type, healthText(i), strconv.Itoa(i.Health.Resources), strconv.Itoa(i.Live), utc(i.Health.CheckedAt), i.Trouble})
 		}
 		return printTable(s.Out, []string{"NAME", "TYPE", "HEALTH", "RESOURCES", "LIVE GRANTS", "CHECKED (UTC)", "TROUBLE"}, rows)
-	}
-	return cmd
-}
-
-func newIntegrationCheck(s *Streams) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "check NAME",
-		Short: "Look again at everything that lending rests on, and say how to mend it",
-		Long: `Look again at everything that lending from an integration rests on: the trust policy,
-the authentication mode, how users are named, permissions and clocks. The exit status is
-1 if a check failed: nothing is lent then.`,
-		Example: `  gatehouse integration check prod-1`,
-		Args:    named("the name of an integration", 1, 1),
-	}
-	connect := addServer(cmd)
-	output := addOutput(cmd)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		asJSON, err := output()
-		if err != nil {
-			return err
-		}
-		c, err := connect()
-		if err != nil {
-			return err
-		}
-		v := new(access.IntegrationView)
-		if _, err := c.patient().do(cmd.Context(), http.MethodPost, at("integrations", args[0], "check"), nil, v); err != nil {
-			return err
-		}
-		if asJSON {
-			err = printJSON(s.Out, v.Health)
-		} else {
-			err = printChecks(s.Out, v.Health.Checks)
-		}
-		return errors.Join(err, failedChecks(v.Name, v.Health.Checks))
-	}
-	return cmd
-}
-
-func newIntegrationDiscover(s *Streams) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:     "discover NAME",
-		Short:   "Read the target's resources now; it is done every hour anyway",
-		Example: `  gatehouse integration discover prod-1`,
-		Args:    named("the name of an integration", 1, 1),
-	}
-	connect := addServer(cmd)
-	output := addOutput(cmd)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		asJSON, err := output()
-		if err != nil {
-			return err
-		}
-		c, err := connect()
-		if err != nil {
-			return err
-		}
-		v := new(access.IntegrationView)
-		if _, err := c.patient().do(cmd.Context(), http.MethodPost, at("integrations", args[0], "discover"), nil, v); err != nil {
-			return err
-		}
-		if asJSON {
-			err = printJSON(s.Out, v.Health)
-		} else if v.Health.Error == "" {
-			_, err = fmt.Fprintf(s.Out, "%s has %s\n", printable(v.Name), counted(v.Health.Resources, "resource"))
-		}
-		if err == nil && v.Health.Error != "" {
-			err = fmt.Errorf("discovering %s: %s", v.Name, printable(v.Health.Error))
-		}
-		return err
-	}
-	return cmd
-}
-
-func newIntegrationReconcile(s *Streams) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "reconcile NAME",
-		Short: "Compare the target with what is lent, now; it is done every 10 minutes anyway",
-		Long: `Compare the target with what is lent, now. What is missing is put back, what belongs to
-ended grants is removed, and what no grant explains is reported, or deleted if the
-integration says delete_orphans. The exit status is 1 if something differs.`,
-		Example: `  gatehouse integration reconcile prod-1`,
-		Args:    named("the name of an integration", 1, 1),
-	}
-	connect := addServer(cmd)
-	output := addOutput(cmd)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		asJSON, err := output()
-		if err != nil {
-			return err
-		}
-		c, err := connect()
-		if err != nil {
-			return err
-		}
-		drift := []access.Drift{}
-		if _, err := c.patient().do(cmd.Context(), http.MethodPost, at("integrations", args[0], "reconcile"), nil, &drift); err != nil {
-			return err
-		}
-		open := slices.DeleteFunc(slices.Clone(drift), func(d access.Drift) bool { return !d.Mended.IsZero() })
-		switch {
-		case asJSON:
-			err = printJSON(s.Out, drift)
-		case len(open) == 0:
-			_, err = fmt.Fprintln(s.Out, "the target is as it should be")
-		default:
-			err = printDrift(s.Out, open)
-		}
-		if err == nil && len(open) > 0 {
-			err = fmt.Errorf("%s in the target of %s", counted(len(open), "difference"), args[0])
-		}
-		return err
-	}
-	return cmd
+	})
 }
 
 func newIntegrationConnect(s *Streams) *cobra.Command {
@@ -218,24 +103,14 @@ shown first; nothing that stands there is changed or left out.`,
   gatehouse integration connect prod-1 --yes`,
 		Args: named("the name of an integration", 1, 1),
 	}
-	connect := addServer(cmd)
 	dryRun, yes := addConsent(cmd)
-	output := addOutput(cmd)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		asJSON, err := output()
-		if err != nil {
-			return err
-		}
+	return talk(cmd, func(ctx context.Context, c *client, args []string, asJSON bool) error {
 		if !*dryRun && !*yes && (asJSON || !asks(s)) {
 			return withHint(usagef("nobody can be asked here whether to make the change"), "give --yes, or --dry-run to see the plan")
 		}
-		c, err := connect()
-		if err != nil {
-			return err
-		}
 		connection := func(apply bool) (*access.Connection, error) {
 			p := new(access.Connection)
-			_, err := c.patient().do(cmd.Context(), http.MethodPost, at("integrations", args[0], "connect"), map[string]bool{"apply": apply}, p)
+			_, err := c.patient().do(ctx, http.MethodPost, at("integrations", args[0], "connect"), map[string]bool{"apply": apply}, p)
 			return p, err
 		}
 		p, err := connection(false)
@@ -246,7 +121,7 @@ shown first; nothing that stands there is changed or left out.`,
 			printConnection(s.Out, p)
 		}
 		if !*dryRun && len(p.Steps) > 0 {
-			if err := consent(cmd.Context(), s, *yes, "Make this change?"); err != nil {
+			if err := consent(ctx, s, *yes, "Make this change?"); err != nil {
 				return err
 			}
 			if p, err = connection(true); err != nil {
@@ -263,8 +138,7 @@ shown first; nothing that stands there is changed or left out.`,
 			err = withHint(errors.New("the change was made, and the target does not show it yet"), "run 'gatehouse integration check "+args[0]+"' in some seconds")
 		}
 		return err
-	}
-	return cmd
+	})
 }
 
 func printConnection(w io.Writer, p *access.Connection) {
@@ -287,16 +161,10 @@ func newIntegrationResources(s *Streams) *cobra.Command {
 		Example: `  gatehouse integration resources prod-1 -t eks-namespace --search payments`,
 		Args:    named("at most the name of one integration", 0, 1),
 	}
-	connect := addServer(cmd)
 	kind := cmd.Flags().StringP("resource-type", "t", "", "only of this type")
 	search := cmd.Flags().String("search", "", "a part of the id, the name or the path")
 	limit := cmd.Flags().Int("limit", 1000, "at most so many")
-	output := addOutput(cmd)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		asJSON, err := output()
-		if err != nil {
-			return err
-		}
+	return talk(cmd, func(ctx context.Context, c *client, args []string, asJSON bool) error {
 		if *limit < 1 {
 			return usagef("--limit %d: it must be at least 1", *limit)
 		}
@@ -310,11 +178,7 @@ func newIntegrationResources(s *Streams) *cobra.Command {
 		if *search != "" {
 			q.Set("q", *search)
 		}
-		c, err := connect()
-		if err != nil {
-			return err
-		}
-		all, err := allPages(cmd.Context(), c, at("resources"), q, *limit, func(p *access.ResourcePage) ([]flow.Resource, string) { return p.Resources, p.Next })
+		all, err := allPages(ctx, c, at("resources"), q, *limit, func(p *access.ResourcePage) ([]flow.Resource, string) { return p.Resources, p.Next })
 		if err != nil {
 			return err
 		}
@@ -335,8 +199,7 @@ func newIntegrationResources(s *Streams) *cobra.Command {
 			rows = append(rows, []string{r.Integration, r.Type, r.ID, orDash(strings.Join(owners, ", ")), fewOf(r.Permissions, 8)})
 		}
 		return printTable(s.Out, []string{"INTEGRATION", "TYPE", "ID", "OWNERS", "PERMISSIONS"}, rows)
-	}
-	return cmd
+	})
 }
 
 func newIntegrationExport(s *Streams) *cobra.Command {

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"cmp"
+	"context"
 	"fmt"
 	"io"
 	"maps"
@@ -34,18 +36,8 @@ func newIntegrationShow(s *Streams) *cobra.Command {
 		Example: `  gatehouse integration show prod-1`,
 		Args:    named("the name of an integration", 1, 1),
 	}
-	connect := addServer(cmd)
-	output := addOutput(cmd)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		asJSON, err := output()
-		if err != nil {
-			return err
-		}
-		c, err := connect()
-		if err != nil {
-			return err
-		}
-		v, _, err := c.integration(cmd.Context(), args[0])
+	return talk(cmd, func(ctx context.Context, c *client, args []string, asJSON bool) error {
+		v, _, err := c.integration(ctx, args[0])
 		if err != nil {
 			return err
 		}
@@ -53,8 +45,7 @@ func newIntegrationShow(s *Streams) *cobra.Command {
 			return printJSON(s.Out, v)
 		}
 		return printIntegration(s.Out, v)
-	}
-	return cmd
+	})
 }
 
 func printIntegration(w io.Writer, v *access.IntegrationView) error {
@@ -115,6 +106,12 @@ func printIntegration(w io.Writer, v *access.IntegrationView) error {
 			return err
 		}
 	}
+	if len(h.Runs) > 0 {
+		fmt.Fprintln(w)
+		if err := printRuns(w, h.Runs); err != nil {
+			return err
+		}
+	}
 	if len(v.Drift) == 0 {
 		return nil
 	}
@@ -152,17 +149,28 @@ func printChecks(w io.Writer, checks []access.Check) error {
 	return nil
 }
 
+// printRuns lists what people had the target asked, the newest first.
+func printRuns(w io.Writer, runs []access.TargetRun) error {
+	rows := make([][]string, 0, len(runs))
+	for i := range slices.Backward(runs) {
+		r := &runs[i]
+		rows = append(rows, []string{r.ID, string(r.Kind), string(r.State), utc(r.Began), utc(r.Ended), r.By, cmp.Or(r.Error, r.Doing)})
+	}
+	return printTable(w, []string{"RUN", "DOES", "STATE", "BEGAN (UTC)", "ENDED (UTC)", "BY", "DETAIL"}, rows)
+}
+
+var driftHeader = []string{"DRIFT", "OBJECT", "SINCE (UTC)", "GRANTS", "DETAIL"}
+
+func driftRow(d *access.Drift) []string {
+	return []string{d.Kind, cmp.Or(d.Name, d.Key), utc(d.First), orDash(strings.Join(d.Grants, ", ")), d.Detail}
+}
+
 func printDrift(w io.Writer, drift []access.Drift) error {
 	rows := make([][]string, 0, len(drift))
 	for i := range drift {
-		d := &drift[i]
-		name := d.Name
-		if name == "" {
-			name = d.Key
-		}
-		rows = append(rows, []string{d.Kind, name, utc(d.First), orDash(strings.Join(d.Grants, ", ")), d.Detail})
+		rows = append(rows, driftRow(&drift[i]))
 	}
-	return printTable(w, []string{"DRIFT", "OBJECT", "SINCE (UTC)", "GRANTS", "DETAIL"}, rows)
+	return printTable(w, driftHeader, rows)
 }
 
 // failedChecks is an error if an integration may not be lent from.

@@ -24,11 +24,21 @@ func TestManagingIntegrations(t *testing.T) {
 	wants(t, "resources", w.must("sofia", nil, "integration", "resources", "blue", "--search", "batch").out, "namespace/payments-batch", "role:view, role:edit")
 	wants(t, "discovery", w.must("sofia", nil, "integration", "discover", "blue").out, "blue has 3 resources")
 	wants(t, "comparing", w.must("sofia", nil, "integration", "reconcile", "blue").out, "as it should be")
-	for _, verb := range []string{"check", "discover", "reconcile"} {
-		if s := w.as("rosa", "", "integration", verb, "blue"); s.status != 1 || !strings.Contains(s.err, "role admin") {
+	for verb, status := range map[string]int{"check": 1, "discover": 1, "reconcile": 2} {
+		if s := w.as("rosa", "", "integration", verb, "blue"); s.status != status || !strings.Contains(s.err, "role admin") {
 			t.Errorf("rosa: %s: %+v", verb, s)
 		}
 	}
+
+	// Who does not wait has the run, and whoever looks sees what came of it.
+	var run access.TargetRun
+	w.must("sofia", &run, "integration", "check", "blue", "--no-wait")
+	if run.ID == "" || run.Kind != access.RunCheck || run.By != "sofia@example.com" {
+		t.Errorf("the run: %+v", run)
+	}
+	wants(t, "the run", w.must("sofia", nil, "integration", "discover", "blue", "--no-wait").out, "run t", "gatehouse integration show blue")
+	wants(t, "progress", w.must("sofia", nil, "integration", "check", "blue").err, "checking blue")
+	wants(t, "runs", w.must("sofia", nil, "integration", "show", "blue").out, run.ID, "discover", "sofia@example.com")
 
 	// Connecting shows its plan, and does it once.
 	s := w.must("sofia", nil, "integration", "connect", "blue", "--dry-run")

@@ -8,9 +8,12 @@ import (
 	"github.com/gatehouse-project/gatehouse/logging"
 )
 
+// noStage is said where a choice leaves nothing.
+const noStage = "no stage is meant: none that was read passes all that was asked for; 'gatehouse logging status' without a choice shows them all"
+
 func printLoggingStatus(s *Streams, status *logging.Status) error {
 	if len(status.Stages) == 0 {
-		fmt.Fprintln(s.Err, "no stage is meant")
+		fmt.Fprintln(s.Err, noStage)
 		return nil
 	}
 	rows := make([][]string, len(status.Stages))
@@ -38,7 +41,7 @@ func printLoggingStatus(s *Streams, status *logging.Status) error {
 
 func printPlan(s *Streams, p *logging.Plan) error {
 	for _, n := range p.Notes {
-		fmt.Fprintf(s.Err, "note: %s %s %s: %s\n", n.Account, n.Region, printable(strings.TrimSpace(n.APIName+" "+n.Subject)), n.Text)
+		fmt.Fprintf(s.Err, "note: %s: %s\n", printable(strings.Join(strings.Fields(n.Account+" "+n.Region+" "+n.APIName+" "+n.Subject), " ")), n.Text)
 	}
 	for _, c := range p.Changes {
 		if c.State == logging.Left {
@@ -47,7 +50,11 @@ func printPlan(s *Streams, p *logging.Plan) error {
 	}
 	todo := p.Count(logging.Planned)
 	if todo == 0 {
-		fmt.Fprintf(s.Err, "nothing to change in %d stages\n", p.Stages)
+		if p.Stages == 0 {
+			fmt.Fprintln(s.Err, noStage)
+		} else {
+			fmt.Fprintf(s.Err, "nothing to change in %d stages\n", p.Stages)
+		}
 		return nil
 	}
 	rows := make([][]string, 0, todo)
@@ -115,7 +122,11 @@ func printOutcome(s *Streams, p *logging.Plan) {
 			if c.Mend != "" {
 				fmt.Fprintf(s.Err, "  hint: %s\n", c.Mend)
 			}
-		case logging.Planned, logging.Intended, logging.Done, logging.Unchanged:
+		case logging.Done, logging.Unchanged:
+			if c.Why != "" {
+				fmt.Fprintf(s.Err, "note: %s %s %s: %s\n", c.Account, orDash(c.Region), printable(settingOf(c)), printable(c.Why))
+			}
+		case logging.Planned, logging.Intended:
 		}
 	}
 	fmt.Fprintf(s.Err, "%d changed, %d were so already, %d left, %d failed\n",

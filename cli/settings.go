@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"strings"
 
@@ -49,6 +51,9 @@ func addSettings(cmd *cobra.Command, names ...string) *settingFlags {
 // validates the whole.
 func (f *settingFlags) load(cmd *cobra.Command) (*config.Config, error) {
 	c, err := config.Read(f.file, f.env, os.Getenv)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, withHint(err, "write one (docs/configuration.md begins with an example), or leave out what names it: every setting is a flag and a variable too")
+	}
 	if err != nil {
 		return nil, err
 	}

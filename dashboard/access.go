@@ -62,9 +62,6 @@ type Access interface {
 	Integration(ctx context.Context, who flow.Person, name string) (*access.IntegrationView, error)
 	SaveIntegration(ctx context.Context, i *access.Integration, by flow.Person, version int64, via string) (*access.Integration, error)
 	DeleteIntegration(ctx context.Context, name string, by flow.Person, version int64, via string) error
-	CheckNow(ctx context.Context, name string, by flow.Person, via string) (*access.Integration, error)
-	DiscoverNow(ctx context.Context, name string, by flow.Person, via string) (*access.Integration, error)
-	ReconcileNow(ctx context.Context, name string, by flow.Person, via string) ([]access.Drift, error)
 	Connect(ctx context.Context, name string, apply bool, by flow.Person, via string) (*access.Connection, error)
 	Resources(ctx context.Context, who flow.Person, q access.ResourceQuery) (*access.ResourcePage, error)
 	Flows(ctx context.Context, who flow.Person, version int) (*access.FlowVersion, error)
@@ -73,7 +70,15 @@ type Access interface {
 	TestFlow(ctx context.Context, who flow.Person, a access.Ask, text string) (*access.Explanation, error)
 }
 
-var _ Access = (*access.Desk)(nil)
+// AccessRuns has targets asked in the background, and decides who may.
+type AccessRuns interface {
+	Start(ctx context.Context, name string, kind access.RunKind, by flow.Person, via string) (*access.TargetRun, error)
+}
+
+var (
+	_ Access     = (*access.Desk)(nil)
+	_ AccessRuns = (*access.TargetRuns)(nil)
+)
 
 // lendRoles are the roles that see a section of lending in the rail.
 var lendRoles = map[string]identity.Role{
@@ -108,6 +113,7 @@ func (s *server) accessRoutes(mux *http.ServeMux) {
 		"POST " + flowsPath + "/edit":              s.lend(identity.Admin, s.flowEditPost),
 		"GET " + flowsPath + "/versions":           s.lend(identity.Requester, s.flowVersionsPage),
 		"GET " + flowsPath + "/test":               s.lend(identity.Requester, s.flowTestPage),
+		"POST " + flowsPath + "/test":              s.lend(identity.Admin, s.flowTestDraft),
 		"GET " + codePath:                          s.lend(identity.Requester, s.codePage),
 		"GET " + integrationsPath:                  s.lend(identity.Requester, s.integrationsPage),
 		"POST " + integrationsPath:                 s.lendFor(targetTimeout, identity.Admin, s.integrationSave),

@@ -40,6 +40,22 @@ func (v *visitor) has(method, path string, form url.Values, status int, want ...
 	return page
 }
 
+// until reads a page again until it says everything that is wanted.
+func (v *visitor) until(path string, want ...string) string {
+	v.t.Helper()
+	for end := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		_, page := v.send("GET", path, nil)
+		text := words(page)
+		missing := slices.DeleteFunc(slices.Clone(want), func(w string) bool { return strings.Contains(text, w) })
+		if len(missing) == 0 {
+			return page
+		}
+		if time.Now().After(end) {
+			v.t.Fatalf("%s does not come to say %q: %s", path, missing, text)
+		}
+	}
+}
+
 func field(t *testing.T, page, name string) string {
 	t.Helper()
 	m := regexp.MustCompile(`name="` + name + `" value="([^"]*)"`).FindStringSubmatch(page)
@@ -221,7 +237,7 @@ func TestTroubleIsLoud(t *testing.T) {
 	root := w.enter("root")
 	root.has("POST", "/access/grants/"+g.Grant, url.Values{"do": {"revoke"}, "reason": {""}}, 422, "Give a reason")
 	root.has("POST", "/access/grants/"+g.Grant, url.Values{"do": {"revoke"}, "reason": {"it is late"}}, 200, "Revoked.", "being taken back")
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		v, err := w.desk.GrantByID(t.Context(), w.who("root"), g.Grant)
 		if err != nil || time.Now().After(end) {
 			t.Fatalf("no trouble: %+v, %v", v, err)
@@ -304,6 +320,27 @@ func TestFlowsPages(t *testing.T) {
 	w.enter("ann").has("GET", "/access/flows/test?bundle=shop&justification=x&by=root@example.com", nil, 200, "edit on orders", "-Who asks; empty")
 	root.has("GET", "/access/flows/test?bundle=none", nil, 404)
 
+	// The text in the editor is asked alone, and is in force nowhere.
+	page = root.has("GET", "/access/flows/edit", nil, 200, "Test this text")
+	draft := url.Values{"text": {"# <draft>\nflows: []\n"}, "base": {field(t, page, "base")}, "do": {"test"}}
+	root.has("POST", "/access/flows/test", draft, 200, "The draft answers.", "# <draft", "-The answer")
+	draft.Set("integration", "prod-1")
+	draft.Set("resource", "payments")
+	draft.Set("permission", "view")
+	draft.Set("by", "ann@example.com")
+	root.has("GET", "/access/flows/test?integration=prod-1&resource=payments&permission=view&by=ann@example.com", nil, 200, "given at once", "of the flows in force, version", "-The draft answers")
+	root.has("POST", "/access/flows/test", draft, 200, "of the draft", "not given", "-given at once")
+	draft.Set("text", "")
+	root.has("POST", "/access/flows/test", draft, 200, "of the draft", "not given")
+	draft.Set("text", "flows: 7\n")
+	root.has("POST", "/access/flows/test", draft, 422, "The draft answers.", "flows: 7")
+	draft.Set("text", lendingFlows)
+	page = root.has("POST", "/access/flows/test", draft, 200, "of the draft", "given at once", "Back to the editor")
+	draft.Set("do", "plan")
+	draft.Set("base", field(t, page, "base"))
+	root.has("POST", "/access/flows/edit", draft, 200, "The plan")
+	w.enter("ann").has("POST", "/access/flows/test", draft, 403)
+
 	w.enter("ann").has("GET", "/access/code", nil, 200, "Gatehouse YAML", "name: change things")
 	root.has("GET", "/access/code?flow=change+things&as=terraform", nil, 200, "apono_access_flow_v2", "What this text cannot say", "break_glass")
 	root.has("GET", "/access/code?flow=none", nil, 404)
@@ -350,14 +387,18 @@ func TestIntegrationPages(t *testing.T) {
 		t.Errorf("saved: %+v, %v", i, err)
 	}
 
-	root.has("POST", "/access/integrations/prod-2", url.Values{"do": {"discover"}}, 200, "read just now", "Resources (4)", "kube-system")
+	root.has("POST", "/access/integrations/prod-2", url.Values{"do": {"discover"}}, 200, "Discovery", "by root@example.com")
+	root.until("/access/integrations/prod-2", "● done", "4 resources", "Resources (4)", "kube-system")
 	root.has("GET", "/access/integrations/prod-2?q=pay", nil, 200, "payments", "-kube-system", "Resources (1)")
-	root.has("POST", "/access/integrations/prod-2", url.Values{"do": {"check"}}, 200, "Checked just now.")
+	root.has("POST", "/access/integrations/prod-2", url.Values{"do": {"check"}}, 200, "Check")
+	root.until("/access/integrations/prod-2", "3 checks, none failed")
 	root.has("POST", "/access/integrations/prod-2", url.Values{"do": {"strange"}}, 400)
 	w.target.set(func(l *lendingTarget) { l.down = errDown })
-	root.has("POST", "/access/integrations/prod-2", url.Values{"do": {"discover"}}, 503, "no route to host")
+	root.has("POST", "/access/integrations/prod-2", url.Values{"do": {"discover"}}, 200, "Discovery")
+	root.until("/access/integrations/prod-2", "■ failed", "no route to host")
 	w.target.set(func(l *lendingTarget) { l.down = nil; l.objects["eve:x:y"] = []string{"gunknown"} })
-	root.has("POST", "/access/integrations/prod-2", url.Values{"do": {"reconcile"}}, 200, "Compared with what is lent just now.", "Differs from what is lent", "orphan", "RoleBinding eve:x:y")
+	root.has("POST", "/access/integrations/prod-2", url.Values{"do": {"reconcile"}}, 200, "Comparison")
+	root.until("/access/integrations/prod-2", "1 difference, of which 1 somebody has to mend", "Differs from what is lent", "orphan", "RoleBinding eve:x:y")
 
 	page = root.has("POST", "/access/integrations/prod-2", url.Values{"do": {"plan"}}, 200, "What connecting changes", "add role apono-k8s-access", "rolearn", "Change ConfigMap aws-auth of prod-2")
 	connect := url.Values{"do": {"connect"}, "shown": {field(t, page, "shown")}}

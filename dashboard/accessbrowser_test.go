@@ -78,6 +78,31 @@ func TestBrowserLendingStory(t *testing.T) {
 	sam.quiet()
 }
 
+// TestBrowserTargetRun: a check that takes its time holds no page up; it is followed, is
+// there after a reload, and two who want it share it.
+func TestBrowserTargetRun(t *testing.T) {
+	w := openLending(t, false)
+	slow := make(chan struct{})
+	w.target.set(func(l *lendingTarget) { l.slow = slow })
+	b := startBrowser(t)
+	page := w.srv.URL + "/access/integrations/prod-1"
+	b.do(chromedp.EmulateViewport(1280, 900), chromedp.Navigate(w.srv.URL+w.link("root")), chromedp.Navigate(page))
+	b.run(`document.querySelector('[value="check"]').focus()`)
+	b.do(key("\r"))
+	b.until("the page is back at once, and says that it goes on", `document.querySelector("#runs")?.innerText.includes("going on") && document.querySelector("#runs progress") !== null`)
+	b.until("how far it is comes without a reload", `document.querySelector("#runs").innerText.includes("step 3 of 8")`)
+	b.do(chromedp.Navigate(page))
+	b.until("it is there after a reload", `document.querySelector("#runs").innerText.includes("step 3 of 8") && document.querySelector("#link").dataset.state === "live"`)
+	if dir := os.Getenv("GATEHOUSE_SCREENS"); dir != "" {
+		b.shoot(filepath.Join(dir, "running-1280.png"))
+	}
+	b.run(`window.same = true; document.querySelector('[value="discover"]').focus()`)
+	close(slow)
+	b.until("its end comes too, with what was found", `window.same && document.querySelector("#runs").innerText.includes("none failed") && document.querySelector("#runs progress") === null`)
+	b.until("and is said aloud", `document.querySelector("#said").textContent.startsWith("Check: done")`)
+	b.quiet()
+}
+
 // TestBrowserLendingPages looks at every page of lending, wide and narrow, light and
 // dark. With GATEHOUSE_SCREENS it leaves pictures in that folder.
 func TestBrowserLendingPages(t *testing.T) {
@@ -144,6 +169,14 @@ func TestBrowserLendingPages(t *testing.T) {
 		}},
 		{"versions", "root", "/access/flows/versions", false, nil},
 		{"test", "root", "/access/flows/test?integration=prod-1&type=eks-namespace&resource=payments&permission=admin&justification=OPS-1&by=ann@example.com", false, nil},
+		{"draft", "root", "/access/flows/edit", false, click(`[value="test"]`)},
+		{"draft-answer", "root", "/access/flows/edit", false, func() {
+			click(`[value="test"]`)()
+			b.fill(`[name="bundle"]`, "shop")
+			b.fill(`[name="by"]`, "ann@example.com")
+			b.fill(`[name="justification"]`, "OPS-1")
+			click(`form.fields button.primary`)()
+		}},
 		{"yaml", "root", "/access/code?all=1", false, nil},
 		{"terraform", "root", "/access/code?as=terraform", false, nil},
 		{"integrations", "root", "/access/integrations", false, nil},

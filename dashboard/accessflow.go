@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 
@@ -301,51 +300,4 @@ func (s *server) flowVersionsPage(w http.ResponseWriter, r *http.Request, who fl
 		}
 	}
 	s.render(w, r, 0, "accessversions", s.shell(r, "Versions of the flows", flowsPath, d))
-}
-
-type flowTestData struct {
-	Values       url.Values
-	Integrations []option
-	Asked        bool
-	E            *access.Explanation
-	Fault        *fault
-	Admin        bool
-	Back         string
-}
-
-// flowTestPage says what each flow would make of an ask, and who could agree.
-func (s *server) flowTestPage(w http.ResponseWriter, r *http.Request, who flow.Person) {
-	ctx, v, status := r.Context(), r.URL.Query(), 0
-	d := &flowTestData{Values: v, Admin: who.Admin, Back: s.BasePath + flowsPath}
-	all, err := s.Access.Integrations(ctx, who)
-	if err != nil {
-		s.lendFailed(w, r, "The integrations", err)
-		return
-	}
-	for _, i := range all {
-		d.Integrations = append(d.Integrations, option{Value: i.Name, Title: i.Name, Chosen: i.Name == v.Get("integration")})
-	}
-	d.Asked = v.Get("bundle") != "" || v.Get("resource") != ""
-	if d.Asked {
-		a := access.Ask{By: who, For: strings.TrimSpace(v.Get("for")), Bundle: strings.TrimSpace(v.Get("bundle")), Justification: v.Get("justification"), BreakGlass: v.Get("break_glass") != "", Via: "web"}
-		if by := strings.TrimSpace(v.Get("by")); by != "" && who.Admin && by != who.ID {
-			a.By = flow.Person{ID: by}
-		}
-		if a.Bundle == "" {
-			a.Items = []access.ItemRef{{Integration: v.Get("integration"), Type: strings.TrimSpace(v.Get("type")), Resource: strings.TrimSpace(v.Get("resource")), Permission: strings.TrimSpace(v.Get("permission"))}}
-		}
-		if text := strings.TrimSpace(v.Get("duration")); text != "" {
-			if a.Duration, err = flow.ParseDuration(text); err != nil {
-				err = badField(err)
-			}
-		}
-		if err == nil {
-			d.E, err = s.Access.TestFlow(ctx, who, a, "")
-		}
-		if err != nil {
-			d.Fault = s.faultOf(ctx, err)
-			status = d.Fault.Status
-		}
-	}
-	s.render(w, r, status, "accesstest", s.shell(r, "Test the flows", flowsPath, d))
 }

@@ -61,8 +61,7 @@ type integrationsData struct {
 }
 
 var integrationDone = map[string]string{
-	"saved": "Saved, and checked.", "removed": "The integration was removed.", "check": "Checked just now.",
-	"discover": "The resources were read just now.", "reconcile": "Compared with what is lent just now.", "connect": "Connected, and checked.",
+	"saved": "Saved, and checked.", "removed": "The integration was removed.", "connect": "Connected, and checked.",
 }
 
 func (s *server) integrationsPage(w http.ResponseWriter, r *http.Request, who flow.Person) {
@@ -108,6 +107,9 @@ type integrationData struct {
 	Next       string
 	ToFirst    string
 	Connection *access.Connection
+	Runs       []targetRunRow
+	Going      bool // one of the runs goes on
+	Ended      string
 	Admin      bool
 	Done       string
 	Fault      *fault
@@ -137,6 +139,7 @@ func (s *server) showIntegration(w http.ResponseWriter, r *http.Request, status 
 		Code: with(s.BasePath+codePath, nil, "integration", name), Grants: with(s.BasePath+grantsPath, nil, "integration", name), Ask: with(s.BasePath+lendPath, nil, "integration", name),
 		JSON: s.BasePath + "/api/v1/access/integrations/" + url.PathEscape(name),
 	}
+	d.showRuns(view.Health.Runs)
 	for _, t := range view.ResourceTypesKnown {
 		d.Kinds = append(d.Kinds, option{Value: t.Name, Title: cmp.Or(t.Title, t.Name), Chosen: t.Name == d.Kind})
 	}
@@ -205,12 +208,9 @@ func (s *server) integrationAct(w http.ResponseWriter, r *http.Request, who flow
 	var err error
 	var plan *access.Connection
 	switch do {
-	case "check":
-		_, err = s.Access.CheckNow(ctx, name, who, "web")
-	case "discover":
-		_, err = s.Access.DiscoverNow(ctx, name, who, "web")
-	case "reconcile":
-		_, err = s.Access.ReconcileNow(ctx, name, who, "web")
+	case string(access.RunCheck), string(access.RunDiscover), string(access.RunReconcile):
+		to = s.integrationLink(name) + "#h-runs"
+		_, err = s.AccessRuns.Start(ctx, name, access.RunKind(do), who, "web")
 	case "plan":
 		plan, err = s.Access.Connect(ctx, name, false, who, "web")
 	case "connect":
@@ -231,10 +231,6 @@ func (s *server) integrationAct(w http.ResponseWriter, r *http.Request, who flow
 	switch {
 	case err != nil:
 		f := s.faultOf(ctx, err)
-		if f.Status == http.StatusServiceUnavailable && ctx.Err() == nil && (do == "discover" || do == "reconcile" || do == "check") {
-			// Who administers mends the target, and needs to know what it said.
-			f.Text = sentence(err.Error())
-		}
 		s.showIntegration(w, r, f.Status, who, f, plan)
 	case plan != nil:
 		s.showIntegration(w, r, 0, who, nil, plan)

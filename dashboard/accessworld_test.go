@@ -73,7 +73,8 @@ type lendingTarget struct {
 	objects map[string][]string // the grants on each
 	down    error
 	mapped  bool
-	foreign bool // it differs from what a plan was shown of
+	foreign bool          // it differs from what a plan was shown of
+	slow    chan struct{} // a check waits until it is closed
 }
 
 var errDown = errors.New("dial tcp 10.0.0.1:443: no route to host")
@@ -99,7 +100,18 @@ func (*lendingTarget) Validate(i *access.Integration) error {
 	return nil
 }
 
-func (*lendingTarget) Check(_ context.Context, i *access.Integration) ([]access.Check, error) {
+func (t *lendingTarget) Check(ctx context.Context, i *access.Integration) ([]access.Check, error) {
+	t.mu.Lock()
+	slow := t.slow
+	t.mu.Unlock()
+	if slow != nil {
+		access.Report(ctx, 2, 8, "")
+		select {
+		case <-slow:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 	checks := []access.Check{
 		{Name: "authentication-mode", Result: "ok", Detail: "API_AND_CONFIG_MAP"},
 		{Name: "clock", Result: "warning", Detail: "the clock is off by 2 s", Mend: "chronyc makestep"},
@@ -275,14 +287,23 @@ func openLending(t *testing.T, empty bool) *lendingWorld {
 			t.Errorf("the desk: %v", err)
 		}
 	})
+	runs := access.NewTargetRuns(w.desk)
+	ran := make(chan error, 1)
+	go func() { ran <- runs.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ran; err != nil {
+			t.Errorf("the runs: %v", err)
+		}
+	})
 	world := apitest.Rich(time.Now())
-	pages := dashboard.Options{Inventory: world, Health: world.Health, Estate: world.Estate, Tail: world.Tail, Version: "1.2.3", Access: w.desk, Audit: trail}
+	pages := dashboard.Options{Inventory: world, Health: world.Health, Estate: world.Estate, Tail: world.Tail, Version: "1.2.3", Access: w.desk, AccessRuns: runs, Audit: trail}
 	w.guard, err = identity.New(identity.Options{Token: token, Anonymous: identity.Viewer, People: w.people, SignIn: dashboard.SignIn(pages), Ask: dashboard.Ask(pages)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/api/", api.New(api.Options{Inventory: world, Health: world.Health, Estate: world.Estate, Tail: world.Tail, Version: "1.2.3", Access: w.desk, Audit: trail}))
+	mux.Handle("/api/", api.New(api.Options{Inventory: world, Health: world.Health, Estate: world.Estate, Tail: world.Tail, Version: "1.2.3", Access: w.desk, AccessRuns: runs, Audit: trail}))
 	mux.Handle("/", dashboard.New(pages))
 	w.srv = httptest.NewServer(w.guard.Handler(mux))
 	t.Cleanup(func() {
@@ -367,7 +388,7 @@ func (w *lendingWorld) ask(id, permission, namespace string, change ...func(*acc
 // granted waits until a grant has a state.
 func (w *lendingWorld) granted(id string, state access.GrantState) *access.GrantView {
 	w.t.Helper()
-	for end := time.Now().Add(20 * time.Second); ; {
+	for end := time.Now().Add(time.Minute); ; {
 		g, err := w.desk.GrantByID(w.t.Context(), w.who("root"), id)
 		if err == nil && g.State == state {
 			return g

@@ -184,7 +184,7 @@ func TestAuditVerifyButton(t *testing.T) {
 	wg.Go(func() { _ = w.Run(ctx) })
 	defer wg.Wait()
 	defer stop()
-	for end := time.Now().Add(10 * time.Second); w.State().Running || w.State().Time.IsZero(); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); w.State().Running || w.State().Time.IsZero(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("the log is not verified")
 		}

@@ -62,6 +62,8 @@ type Options struct {
 	Identity Identity
 	// Access lends access; nil: no such pages.
 	Access Access
+	// AccessRuns has targets asked in the background; it is there where Access is.
+	AccessRuns AccessRuns
 	// BasePath is where the dashboard stands ("/gatehouse"); empty: at the root.
 	// The API is looked for at BasePath + "/api/v1".
 	BasePath string
@@ -131,7 +133,7 @@ func New(o Options) http.Handler {
 		if strings.HasPrefix(r.URL.Path, labPath) {
 			limit = maxLab
 		}
-		if r.URL.Path == flowsPath+"/edit" {
+		if r.URL.Path == flowsPath+"/edit" || r.URL.Path == flowsPath+"/test" {
 			limit = maxFlowForm
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, limit)

@@ -81,7 +81,7 @@ func (s *site) lines(path string, headers ...string) (*http.Response, <-chan str
 
 func nextLine(t *testing.T, lines <-chan string, prefix string) string {
 	t.Helper()
-	timeout := time.After(20 * time.Second)
+	timeout := time.After(time.Minute)
 	for {
 		select {
 		case line, ok := <-lines:

@@ -307,6 +307,7 @@ async function refresh() {
     for (const was of $$("[data-refresh]")) {
       const now = fresh.getElementById(was.id);
       if (!now) continue;
+      if (was.dataset.going && !now.dataset.going) say(now.dataset.said);
       // What the reader has opened stays open, and what they have typed stays theirs.
       const open = $$("details", was);
       const then = $$("details", now);
