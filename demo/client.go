@@ -42,16 +42,6 @@ type visit struct {
 	unrouted bool
 }
 
-// logged reports whether API Gateway logs the call at all.
-func (v *visit) logged() bool {
-	for i := range v.api.Stages {
-		if s := &v.api.Stages[i]; s.Name == v.stage {
-			return s.AccessLog != nil || s.LoggingLevel == "INFO" && !v.unrouted
-		}
-	}
-	return false
-}
-
 func hostOf(a *gateway.API) string { return a.ID + ".execute-api." + a.Region + ".amazonaws.com" }
 
 // pathOf is the path on the wire: that of $default has no stage.

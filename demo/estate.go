@@ -32,6 +32,7 @@ func (w *World) publish(a *gateway.API) {
 		}
 		stages = append(stages, st)
 	}
+	w.addBackends(a, stages)
 	authorizers := make([]awssim.Authorizer, 0, len(a.Authorizers))
 	for name, z := range a.Authorizers {
 		authorizers = append(authorizers, awssim.Authorizer{

@@ -24,7 +24,7 @@ type scene struct {
 	checkout, nightly, admin                   []*client
 	marketing, expired, unsigned               *client
 	services                                   []*client // of the payments API, by token
-	support, stranger, bank                    *client
+	support, batch, stranger, bank             *client
 	shoppers                                   []*client
 	lapsed, visitor, crm                       *client
 	scanners                                   []*client
@@ -104,6 +104,7 @@ func newScene(w *World, d *dice, n *network, i *issuer, endpoint string, ended a
 		token("192.0.2.60", "billing-portal/2.0 (node-fetch)", "billing-portal"),
 	}
 	s.support = token("198.51.100.81", browsers[1], "support-console")
+	s.batch = token("192.0.2.61", "billing-batch/0.9 (Perl LWP)", "billing-batch")
 	s.stranger = token("203.0.113.199", "Go-http-client/1.1", "guessed-name")
 	s.bank = &client{agent: "SettlementHub/9.2 (Java/21)", transport: n.transport("198.51.100.200"), apiKey: bankKey}
 	for j := range shoppers {
@@ -132,7 +133,7 @@ func newScene(w *World, d *dice, n *network, i *issuer, endpoint string, ended a
 
 // clients are all HTTP clients, whose connections end with the traffic.
 func (s *scene) clients() []*client {
-	all := []*client{s.marketing, s.expired, s.unsigned, s.support, s.stranger, s.bank, s.lapsed, s.visitor, s.crm, s.notifier}
+	all := []*client{s.marketing, s.expired, s.unsigned, s.support, s.batch, s.stranger, s.bank, s.lapsed, s.visitor, s.crm, s.notifier}
 	for _, list := range [][]*client{s.checkout, s.nightly, s.admin, s.services, s.shoppers, s.scanners} {
 		all = append(all, list...)
 	}
@@ -199,6 +200,8 @@ var parts = []part{
 	{weight: 1, make: func(s *scene) *visit { return s.payment(s.stranger, "GET", "/payments/"+s.paymentID(), "") }},
 	{weight: 1, make: func(s *scene) *visit { return s.payment(s.unsigned, "GET", "/payments/"+s.paymentID(), "") }},
 	{weight: 1, make: (*scene).settle},
+	// Its forgotten stage, which logs nothing until somebody switches that on.
+	{weight: 3, make: (*scene).legacy},
 	// The catalog: customers with tokens, and anyone.
 	{weight: 15, make: func(s *scene) *visit {
 		return s.product(s.shopper(), "GET", "/products", "", url.Values{"category": {pick(s.dice, "book", "toy", "garden")}, "page": {strconv.Itoa(1 + s.below(20))}})
@@ -242,6 +245,16 @@ func (s *scene) settle() *visit {
 
 func (s *scene) settlement() *visit {
 	return s.payment(s.bank, "POST", "/settlements", fmt.Sprintf(`{"batch":"SET-%05d","amount":%d,"currency":"EUR","iban":"IE29AIBK93115212345678"}`, s.below(100_000), 10_000+s.below(900_000)))
+}
+
+// legacy is a call to the stage that nobody looks at.
+func (s *scene) legacy() *visit {
+	v := s.payment(s.batch, "GET", "/payments/"+s.paymentID(), "")
+	if s.oneIn(3) {
+		v = s.payment(s.batch, "POST", "/refunds", `{"payment":"`+s.paymentID()+`","reason":"batch"}`)
+	}
+	v.stage = "legacy"
+	return v
 }
 
 func (s *scene) scan() *visit {

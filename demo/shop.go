@@ -113,6 +113,8 @@ func (b *backends) authorizePayment(ctx context.Context, e *event) (any, error) 
 	resource := `"arn:aws:execute-api:us-east-1:` + Orders + `:` + paymentsID + `/prod/*/*"`
 	switch name {
 	case "checkout-service", "billing-portal":
+	case "billing-batch": // was never moved from the stage that came before
+		resource = `"arn:aws:execute-api:us-east-1:` + Orders + `:` + paymentsID + `/legacy/*/*"`
 	case "support-console": // looks at payments, and gives no money back
 		resource = `"arn:aws:execute-api:us-east-1:` + Orders + `:` + paymentsID + `/prod/GET/*"`
 	default:

@@ -32,16 +32,18 @@ type TrafficOptions struct {
 
 // Traffic is the demo's gateway with its backends, and the clients that call it.
 type Traffic struct {
-	rate    float64
-	log     *slog.Logger
-	clock   *clock
-	dice    *dice
-	network *network
-	logs    *logs
-	gateway *gateway.Gateway
-	scene   *scene
-	chat    *chatters
-	busy    chan struct{} // calls under way
+	world    *World
+	rate     float64
+	log      *slog.Logger
+	followed followed
+	clock    *clock
+	dice     *dice
+	network  *network
+	logs     *logs
+	gateway  *gateway.Gateway
+	scene    *scene
+	chat     *chatters
+	busy     chan struct{} // calls under way
 
 	past    atomic.Bool
 	handled chan struct{} // told in the past of each call that has ended
@@ -56,7 +58,7 @@ const maxBusy = 256
 // Past or Run.
 func (w *World) NewTraffic(o TrafficOptions) (*Traffic, error) {
 	t := &Traffic{
-		rate: o.Rate, log: o.Log, clock: &clock{}, dice: newDice(o.Seed), network: &network{},
+		world: w, rate: o.Rate, log: o.Log, clock: &clock{}, dice: newDice(o.Seed), network: &network{},
 		busy: make(chan struct{}, maxBusy), handled: make(chan struct{}, 1),
 	}
 	if t.log == nil {
@@ -67,7 +69,7 @@ func (w *World) NewTraffic(o TrafficOptions) (*Traffic, error) {
 		return nil, err
 	}
 	table := &chatTable{clock: t.clock, dice: newDice(o.Seed + 1)}
-	t.logs = newLogs(gateway.NewCloudWatch(w.logClients(o.Endpoint), t.log), t.log)
+	t.logs = newLogs(existing{gateway.NewCloudWatch(w.logClients(o.Endpoint), t.log), w.Sim}, t.log)
 	t.gateway, err = gateway.New(&gateway.Config{APIs: w.apis, UsagePlans: usagePlans()}, gateway.Options{
 		Credentials: o.Credentials, Logs: t.logs.writer, Now: t.clock.now, Log: t.log,
 		Transport: newBackends(t.clock, newDice(o.Seed+2), issuer, table),
@@ -76,7 +78,8 @@ func (w *World) NewTraffic(o TrafficOptions) (*Traffic, error) {
 		return nil, fmt.Errorf("making the demo's gateway: %w", err)
 	}
 	t.scene = newScene(w, t.dice, t.network, issuer, o.Endpoint, w.ended(), table)
-	t.chat = &chatters{dice: newDice(o.Seed + 3), api: t.scene.chat, made: func() { t.made.Add(1) }}
+	t.chat = &chatters{dice: newDice(o.Seed + 3), api: t.scene.chat, made: func() { t.count(chatID, "prod", false) }}
+	t.adopt(context.Background())
 	return t, nil
 }
 
@@ -86,11 +89,11 @@ func (w *World) ended() aws.Credentials {
 	return aws.Credentials{AccessKeyID: s.AccessKeyID, SecretAccessKey: s.SecretAccessKey, SessionToken: s.SessionToken}
 }
 
-// Calls is how many calls were made that API Gateway logs.
+// Calls is how many calls were made that API Gateway logs, as the stages were set then.
 func (t *Traffic) Calls() int { return int(t.made.Load()) }
 
-// Unlogged is how many calls were made that leave no log: those to resources that
-// do not exist, in stages without an access log.
+// Unlogged is how many calls were made that leave no log: those to stages that do not
+// log, and those to resources that do not exist in stages without an access log.
 func (t *Traffic) Unlogged() int { return int(t.unlogged.Load()) }
 
 // ServeHTTP is the gateway as callers meet it. API Gateway takes calls over TLS
@@ -142,6 +145,11 @@ func (t *Traffic) Run(ctx context.Context) error {
 	defer stopLogging()
 	written := make(chan error, 1)
 	go func() { written <- t.logs.queue.Run(logging) }()
+	var following sync.WaitGroup
+	defer following.Wait()
+	calling, stopFollowing := context.WithCancel(ctx)
+	defer stopFollowing()
+	following.Go(func() { t.follow(calling) })
 	err := t.serve(ctx, func() error {
 		t.play(ctx)
 		return nil
@@ -202,11 +210,7 @@ func (t *Traffic) do(ctx context.Context, v *visit, act chatAct, who *client) er
 	if v == nil {
 		return nil
 	}
-	if v.logged() {
-		t.made.Add(1)
-	} else {
-		t.unlogged.Add(1)
-	}
+	t.count(v.api.ID, v.stage, v.unrouted)
 	_, err := v.who.call(ctx, v, t.clock.now())
 	return err
 }

@@ -84,7 +84,9 @@ func NewWorld(sim *awssim.Sim) *World {
 var collectorActions = []string{
 	"logs:DescribeLogGroups", "logs:FilterLogEvents", "logs:DescribeDeliver*", "logs:DescribeSubscriptionFilters",
 	"logs:DescribeMetricFilters", "logs:DescribeResourcePolicies", "logs:GetDataProtectionPolicy",
-	"eks:ListClusters", "eks:DescribeCluster", "eks:ListAccessEntries", "cloudwatch:GetMetricData", "apigateway:GET", "account:ListRegions", "sts:GetCallerIdentity",
+	"eks:ListClusters", "eks:DescribeCluster", "eks:ListAccessEntries", "eks:DescribeAccessEntry", "eks:ListAssociatedAccessPolicies",
+	"iam:GetAccountAuthorizationDetails", "cloudwatch:GetMetricData", "apigateway:GET", "account:ListRegions", "sts:GetCallerIdentity",
+	"wafv2:GetWebACL", "wafv2:GetLoggingConfiguration", "lambda:GetFunctionConfiguration", "lambda:GetPolicy", "lambda:ListFunctionUrlConfigs",
 }
 
 // switcherActions are what switching logging needs, as docs/logging.md lists them.

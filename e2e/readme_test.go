@@ -51,8 +51,19 @@ func TestReadme(t *testing.T) {
 	ids := w.fill(20, 1, time.Now().Add(-2*time.Minute), time.Now().Add(-time.Minute), 31)
 	dir := t.TempDir()
 	settings := filepath.Join(dir, "gatehouse.yaml")
-	yaml := "state: sqlite:" + dir + "/serve.db\nlisten: 127.0.0.1:0\nexternal_id: " + readmeID +
-		"\nrole_arns: ['arn:aws:iam::" + apiAccount + ":role/GatehouseCollector']\nregions: [" + region + "]\n"
+	// The file is the README's own, but for where this world is.
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := regexp.MustCompile("(?s)```\n(organization: true.*?)```").FindStringSubmatch(string(readme))
+	if block == nil {
+		t.Fatal("the README shows no gatehouse.yaml")
+	}
+	yaml := strings.NewReplacer(
+		"organization: true", "role_arns: ['arn:aws:iam::"+apiAccount+":role/GatehouseCollector']",
+		"[eu-west-1, us-east-1]", "["+region+"]", "/var/lib/gatehouse", dir,
+	).Replace(block[1]) + "listen: 127.0.0.1:0\n"
 	if err := os.WriteFile(settings, []byte(yaml), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -316,6 +316,6 @@ func (c *call) hit(e *cacheEntry) {
 	c.info("Received response. Status: ", strconv.Itoa(e.status), ", Integration latency: 0 ms")
 	if c.traces() {
 		c.info("Endpoint response headers: ", logHeader(e.header))
-		c.info("Endpoint response body before transformations: ", logBody(e.body))
+		c.info("Endpoint response body before transformations: ", c.logBody(e.body))
 	}
 }

@@ -24,7 +24,10 @@ type call struct {
 	r     *http.Request
 	api   *api
 	stage *stage
-	route *route
+	// logging is how the stage logged when the call came: one call is never logged in
+	// two ways.
+	logging *stageLogs
+	route   *route
 
 	id, extended string
 	traceID      string
@@ -61,9 +64,11 @@ type call struct {
 	authRan     bool
 	authStatus  int
 
-	lines    []LogEvent
-	secrets  *secrets
-	identity []string // what the authorizer's identity sources hold
+	lines []LogEvent
+	// delivered are the lines as delivery records, where logs are delivered.
+	delivered []LogEvent
+	secrets   *secrets
+	identity  []string // what the authorizer's identity sources hold
 }
 
 // outcome is what came of the integration.
@@ -182,7 +187,7 @@ func (c *call) enter(s *stage, rest string) *refusal {
 	if rest == "" {
 		rest = "/"
 	}
-	c.stage, c.raw = s, rest
+	c.stage, c.logging, c.raw = s, s.logging.Load(), rest
 	var ok bool
 	if c.path, ok = canonicalPath(rest); !ok {
 		return &refusal{kind: "BAD_REQUEST_PARAMETERS", status: http.StatusBadRequest, errorType: "BadRequestException", message: "Bad Request", unlogged: true}

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -36,12 +37,10 @@ type api struct {
 // stage is a stage made ready.
 type stage struct {
 	*Stage
-	target    string // API/STAGE
-	execution string // log group, empty if nothing is logged
-	info      bool
-	access    *accessTemplate
-	bucket    *bucket
-	cache     *stageCache // nil: none
+	target  string // API/STAGE
+	logging atomic.Pointer[stageLogs]
+	bucket  *bucket
+	cache   *stageCache // nil: none
 }
 
 // route is a route made ready.
@@ -410,29 +409,11 @@ func (a *api) addStage(s *Stage, path string) error {
 		return at(path+".name", "the stage %s is there twice", s.Name)
 	}
 	st := &stage{Stage: s, target: a.ID + "/" + s.Name}
-	switch s.LoggingLevel {
-	case "", "OFF":
-	case "ERROR", "INFO":
-		if a.kind == transaction.HTTP {
-			return at(path+".logging_level", "HTTP APIs have no execution logs, only access logs")
-		}
-		st.info = s.LoggingLevel == "INFO"
-		st.execution = "API-Gateway-Execution-Logs_" + a.ID + "/" + s.Name
-		if a.kind == transaction.WebSocket {
-			st.execution = "/aws/apigateway/" + a.ID + "/" + s.Name
-		}
-	default:
-		return at(path+".logging_level", "%q is none of OFF, ERROR, INFO", s.LoggingLevel)
+	logs, err := a.compileLogging(s.Name, &StageLogging{Level: s.LoggingLevel, DataTrace: s.DataTrace, AccessLog: s.AccessLog}, path+".")
+	if err != nil {
+		return err
 	}
-	if l := s.AccessLog; l != nil {
-		if l.Group == "" {
-			return at(path+".access_log.group", "is missing")
-		}
-		if !strings.Contains(l.Format, "$context.requestId") && !strings.Contains(l.Format, "$context.extendedRequestId") {
-			return at(path+".access_log.format", "must name $context.requestId or $context.extendedRequestId")
-		}
-		st.access = &accessTemplate{group: l.Group, parts: contextTemplate(strings.ReplaceAll(l.Format, "\n", " "))}
-	}
+	st.logging.Store(logs)
 	if s.Throttle != nil {
 		if err := s.Throttle.check(path + ".throttle"); err != nil {
 			return err

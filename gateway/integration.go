@@ -224,7 +224,7 @@ func (c *call) answer(status int, body []byte) *refusal {
 	h := c.w.Header()
 	c.identify(h)
 	if c.traces() {
-		c.info("Method response body after transformations: ", logBody(body))
+		c.info("Method response body after transformations: ", c.logBody(body))
 		c.info("Method response headers: ", logHeader(h))
 	}
 	c.info("Successfully completed execution")
@@ -469,7 +469,7 @@ func (c *call) traceRequest(uri string, h http.Header, body []byte) {
 	if c.traces() {
 		c.info("Endpoint request URI: ", uri)
 		c.info("Endpoint request headers: ", logHeader(h))
-		c.info("Endpoint request body after transformations: ", logBody(body))
+		c.info("Endpoint request body after transformations: ", c.logBody(body))
 	}
 	c.info("Sending request to ", uri)
 }
@@ -479,6 +479,6 @@ func (c *call) traceResponse(status int, h http.Header, body []byte) {
 	c.info("Received response. Status: ", strconv.Itoa(status), ", Integration latency: ", milliseconds(c.integration.latency), " ms")
 	if c.traces() {
 		c.info("Endpoint response headers: ", logHeader(h))
-		c.info("Endpoint response body before transformations: ", logBody(body))
+		c.info("Endpoint response body before transformations: ", c.logBody(body))
 	}
 }

@@ -3,6 +3,7 @@ package gateway
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -38,10 +39,10 @@ func cutMessage(s string) string {
 }
 
 // logs reports whether lines of the INFO level are written.
-func (c *call) logs() bool { return c.stage != nil && c.stage.info && c.g.writers[c.api] != nil }
+func (c *call) logs() bool { return c.stage != nil && c.logging.info && c.g.writers[c.api] != nil }
 
 // traces reports whether headers and bodies are written.
-func (c *call) traces() bool { return c.logs() && c.stage.DataTrace }
+func (c *call) traces() bool { return c.logs() && c.logging.trace }
 
 // info writes a line of the INFO level.
 func (c *call) info(parts ...string) {
@@ -52,7 +53,7 @@ func (c *call) info(parts ...string) {
 
 // fail writes a line of the ERROR level.
 func (c *call) fail(parts ...string) {
-	if c.stage != nil && c.stage.execution != "" {
+	if c.stage != nil && c.logging.execution != "" {
 		c.line(parts)
 	}
 }
@@ -63,15 +64,20 @@ func (c *call) line(parts []string) {
 	var b strings.Builder
 	b.WriteString("(" + c.id + ") ")
 	mask, longest := c.masker()
+	limit := c.lineLimit()
 	for _, p := range parts {
 		// A secret that goes over the cut must be seen whole to be found.
-		p = p[:min(len(p), cutAt+1+longest)]
+		p = p[:min(len(p), limit+1+longest)]
 		if mask != nil {
 			p = mask.Replace(p)
 		}
-		b.WriteString(p[:min(len(p), cutAt+1)])
+		b.WriteString(p[:min(len(p), limit+1)])
 	}
-	c.lines = append(c.lines, LogEvent{c.g.now().UnixMilli(), cutMessage(b.String())})
+	text, at := b.String(), c.g.now().UnixMilli()
+	c.lines = append(c.lines, LogEvent{at, cutMessage(text)})
+	if len(c.logging.deliveries) > 0 {
+		c.delivered = append(c.delivered, LogEvent{at, c.deliveryRecord(text)})
+	}
 }
 
 // masker hides the credentials that the caller sent, wherever a line holds them:
@@ -148,15 +154,15 @@ func (c *call) requestLines() {
 	c.info("Method request query string: ", logMap(pairs))
 	h := c.forwardedHeader()
 	c.info("Method request headers: ", logHeader(h))
-	c.info("Method request body before transformations: ", logBody(c.body))
+	c.info("Method request body before transformations: ", c.logBody(c.body))
 }
 
 // logMap writes a map as API Gateway does.
 func logMap(pairs []string) string { return "{" + strings.Join(pairs, ", ") + "}" }
 
 // logBody is a body as the log has it; bodies that are not text are not shown.
-func logBody(b []byte) string {
-	s := string(b[:min(len(b), cutAt+1)])
+func (c *call) logBody(b []byte) string {
+	s := string(b[:min(len(b), c.lineLimit()+1)])
 	for i := range len(s) {
 		if s[i] == 0 {
 			return "[Binary Data]"
@@ -242,7 +248,7 @@ func (c *call) writeLogs() {
 	stream := c.g.streams[c.stage][int(c.id[0])%len(c.g.streams[c.stage])]
 	unauthorized := c.refusal != nil && c.refusal.kind == "UNAUTHORIZED"
 	unlogged := c.refusal != nil && c.refusal.unlogged
-	if c.stage.execution != "" && !unlogged && c.route != nil {
+	if c.logging.execution != "" && !unlogged && c.route != nil {
 		if c.api.kind == transaction.REST && !unauthorized {
 			c.info("Method completed with status: ", strconv.Itoa(c.status))
 			if c.integration.requestID != "" {
@@ -251,10 +257,15 @@ func (c *call) writeLogs() {
 		}
 		c.info("X-ray Tracing ID : ", c.traceID)
 		if len(c.lines) > 0 {
-			w.Put(c.stage.execution, stream, c.lines)
+			w.Put(c.logging.execution, stream, c.lines)
+		}
+		for _, group := range c.logging.deliveries {
+			if len(c.delivered) > 0 {
+				w.Put(group, stream, slices.Clone(c.delivered))
+			}
 		}
 	}
-	if a := c.stage.access; a != nil {
+	if a := c.logging.access; a != nil {
 		w.Put(a.group, stream, []LogEvent{{c.g.now().UnixMilli(), a.record(c)}})
 	}
 }

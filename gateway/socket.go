@@ -385,7 +385,7 @@ func (g *Gateway) readSocket(r *http.Request, k *socket, st *stage) {
 // socketCall is a call that a connection makes.
 func (g *Gateway) socketCall(r *http.Request, k *socket, st *stage, kind string) *call {
 	c := &call{
-		g: g, r: r.WithContext(g.sockets.ctx), w: discard{}, api: k.api, stage: st, start: g.now(), sourceIP: k.sourceIP, who: k.who, lambda: k.lambda,
+		g: g, r: r.WithContext(g.sockets.ctx), w: discard{}, api: k.api, stage: st, logging: st.logging.Load(), start: g.now(), sourceIP: k.sourceIP, who: k.who, lambda: k.lambda,
 		raw: "/", path: "/", sent: "/" + st.Name, hasBody: true, socket: &socketEvent{socket: k, kind: kind},
 	}
 	c.id, c.extended = g.newIDs()
@@ -433,7 +433,7 @@ func (g *Gateway) message(r *http.Request, k *socket, kind websocket.MessageType
 		trouble("Too Many Requests")
 	default:
 		c.socketStart()
-		c.info("WebSocket API [", k.api.ID, "] received message from client [Connection Id: ", k.id, "]. Message: [", logBody(message), "]")
+		c.info("WebSocket API [", k.api.ID, "] received message from client [Connection Id: ", k.id, "]. Message: [", c.logBody(message), "]")
 		status, _, body, f := c.callSocketIntegration(message)
 		if f == nil && c.route.replies() && len(body) > maxMessage {
 			f = c.misconfigured(http.StatusInternalServerError, "Execution failed due to configuration error: Integration response is larger than 131072 bytes")

@@ -51,14 +51,14 @@ func socketWorld(t *testing.T, authorization string) *world {
 }
 
 func (w *world) dial(headers http.Header) (*websocket.Conn, *http.Response, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	return websocket.Dial(ctx, w.server.URL+"/prod", &websocket.DialOptions{HTTPHeader: headers})
 }
 
 func read(t *testing.T, c *websocket.Conn) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	_, b, err := c.Read(ctx)
 	if err != nil {
@@ -69,7 +69,7 @@ func read(t *testing.T, c *websocket.Conn) string {
 
 func write(t *testing.T, c *websocket.Conn, text string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := c.Write(ctx, websocket.MessageText, []byte(text)); err != nil {
 		t.Fatal(err)
@@ -182,7 +182,7 @@ func TestWebSocketMessageLimit(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, c, strings.Repeat("x", 128<<10+1))
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	_, _, err = c.Read(ctx)
 	var closed websocket.CloseError

@@ -160,7 +160,7 @@ func newWorld(t *testing.T, yaml string) *world {
 	w.server = httptest.NewServer(w.gateway)
 	t.Cleanup(func() {
 		w.server.Close()
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		w.gateway.Shutdown(ctx)
 	})

@@ -222,7 +222,8 @@ func (r *applying) blocked(c *Change) (why string, becomes State) {
 		case Done, Unchanged, Intended:
 			continue
 		}
-		return fmt.Sprintf("not tried, because the %s of %s was not changed", n.Kind, strings.Trim(n.Subject+" in "+n.Account+"/"+n.Region, "/ ")), becomes
+		what := strings.TrimSpace(string(n.Kind) + " " + n.Subject)
+		return fmt.Sprintf("not tried, because the %s in %s was not changed", what, strings.TrimSuffix(n.Account+"/"+n.Region, "/")), becomes
 	}
 	return "", ""
 }
@@ -313,13 +314,18 @@ func (r *applying) decide(c *Change, now string) (*Record, verdict) {
 		}
 		return nil, writeSetting
 	}
+	if mine && c.Kind == KindGroup {
+		if then := keepOfGroup(now, c.Then); then != c.Then {
+			c.Then, c.Why = then, "an attempt that was interrupted made it otherwise, which stays: "+Describe(KindGroup, then)
+		}
+	}
 	rec := &Record{
 		Key: c.Key, APIType: c.APIType, API: c.API, APIName: c.APIName, Stage: c.Stage,
 		Before: now, After: c.Then, LoggedBefore: c.loggedBefore, Who: r.who, At: r.clock().UTC(),
 	}
 	switch {
 	case same(c.Kind, now, c.Then):
-		r.set(c, Unchanged, "", "")
+		r.set(c, Unchanged, c.Why, "")
 		switch {
 		case old == nil || old.Done && same(c.Kind, old.After, c.Then):
 			return nil, leaveAlone
@@ -457,7 +463,7 @@ func (r *applying) settle(ctx context.Context, changes []*Change) {
 		return
 	}
 	for _, c := range changes {
-		r.set(c, Done, "", "")
+		r.set(c, Done, c.Why, "")
 	}
 }
 

@@ -39,6 +39,23 @@ func (p *place) readGroup(ctx context.Context, name string) (string, error) {
 	return "", nil
 }
 
+// keepOfGroup is what a group that an interrupted attempt made shall be: a retention or
+// a key that it has stays where none is asked for. Taking them away is no part of
+// switching, and not among its permissions.
+func keepOfGroup(now, then string) string {
+	have, want := strings.SplitN(now, ";", 3), strings.SplitN(then, ";", 3)
+	if len(have) < 3 || len(want) < 3 {
+		return then
+	}
+	if want[1] == "0" {
+		want[1] = have[1]
+	}
+	if want[2] == "" {
+		want[2] = have[2]
+	}
+	return strings.Join(want, ";")
+}
+
 func (p *place) writeGroup(ctx context.Context, name, value string) error {
 	if value == "" {
 		_, err := p.logs.DeleteLogGroup(ctx, &cloudwatchlogs.DeleteLogGroupInput{LogGroupName: &name})

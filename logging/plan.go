@@ -260,6 +260,7 @@ var needed = []string{
 // unread tells of the accounts and regions that could not be read.
 func (p *planner) unread(s *estate.Snapshot, c *Choice) {
 	fail := func(f Failure) { p.plan.Failures = append(p.plan.Failures, f) }
+	p.unknown(s, c)
 	for i := range s.Accounts {
 		a := &s.Accounts[i]
 		if !c.place(a.ID, "") && a.ID != "" {
@@ -282,6 +283,40 @@ func (p *planner) unread(s *estate.Snapshot, c *Choice) {
 					fail(Failure{Account: a.ID, Region: r.Name, What: f.What, Error: f.Error, Mend: f.Mend})
 				}
 			}
+		}
+	}
+}
+
+// unknown tells of accounts and regions that were asked for by name and are not read,
+// and of APIs and stages that nobody found: whoever mistypes one must not think that
+// it was switched.
+func (p *planner) unknown(s *estate.Snapshot, c *Choice) {
+	accounts, regions, found := map[string]bool{}, map[string]bool{}, map[string]bool{}
+	for i := range s.Accounts {
+		accounts[s.Accounts[i].ID] = true
+		for j := range s.Accounts[i].Regions {
+			regions[s.Accounts[i].Regions[j].Name] = true
+		}
+	}
+	each(s, func(at *position) { found[at.api.ID], found[at.api.ID+"/"+at.stage.Name] = true, true })
+	for _, id := range c.Accounts {
+		if !accounts[id] {
+			p.plan.Failures = append(p.plan.Failures, Failure{
+				Account: id, What: "account", Error: "it is not among the accounts that are read",
+				Mend: "give a role in it with --role-arn (role_arns), or read the organization with --organization",
+			})
+		}
+	}
+	for _, name := range c.Regions {
+		if !regions[name] {
+			p.plan.Failures = append(p.plan.Failures, Failure{
+				Region: name, What: "region", Error: "it is not among the regions that are read", Mend: "add it to --region (regions)",
+			})
+		}
+	}
+	for _, api := range c.APIs {
+		if !found[api] && p.plan.Command == Enable {
+			p.note(Key{Subject: api}, "", "no such API or stage was found")
 		}
 	}
 }
@@ -327,7 +362,9 @@ func (p *planner) enableStage(at *position, o *EnableOptions) {
 	if execution {
 		groups = append(groups, p.group(at, at.executionGroup(), true, o))
 	}
-	if access, group := p.access(at, o); access != at.access() || p.records[at.key(KindAccess, "")] != nil {
+	access, group := p.access(at, o)
+	p.readable(at, access)
+	if access != at.access() || p.records[at.key(KindAccess, "")] != nil {
 		want(at.key(KindAccess, ""), at.access(), access)
 		if group != "" && access != at.access() {
 			groups = append(groups, p.group(at, group, group != o.HTTPGroup || at.api.Type != transaction.HTTP, o))
@@ -341,6 +378,9 @@ func (p *planner) enableStage(at *position, o *EnableOptions) {
 	}
 	if len(wanted) == 0 {
 		return
+	}
+	if at.stage.Canary != nil {
+		p.note(at.key(KindExecution, ""), at.api.Name, "the stage has a canary: calls to it are logged to groups of the same names with %s at the end, which API Gateway makes and which keep them for ever", transaction.CanarySuffix)
 	}
 	var role []Key
 	if at.api.Type != transaction.HTTP {
@@ -394,6 +434,22 @@ func (p *planner) group(at *position, name string, ownedByStage bool, o *EnableO
 	}
 	p.add(c)
 	return k
+}
+
+// readable tells of log groups that a stage writes to and that nobody can collect from.
+func (p *planner) readable(at *position, access string) {
+	for _, name := range []string{at.executionGroup(), groupOrARN(parseAccess(access).Destination)} {
+		i := slices.IndexFunc(at.region.LogGroups, func(g estate.LogGroup) bool { return g.Name == name })
+		if i < 0 || name == "" {
+			continue
+		}
+		if class := at.region.LogGroups[i].Class; class != "" && class != "STANDARD" {
+			k := Key{Account: at.account.ID, Region: at.region.Name, Kind: KindGroup, Subject: name}
+			if !slices.ContainsFunc(p.plan.Notes, func(n Note) bool { return n.Key == k }) {
+				p.note(k, at.api.Name, "the log group is there already in the class %s, which cannot be changed and whose events cannot be collected: delete the group, or read it in CloudWatch alone", class)
+			}
+		}
+	}
 }
 
 func groupValue(ours bool, days int32, key string) string {

@@ -34,8 +34,10 @@ type world struct {
 	creds   map[string]aws.CredentialsProvider
 
 	mu    sync.Mutex
-	lives int  // calls to AWS and commits until the process dies; below 0: it lives on
-	late  bool // the last call is still made, and its answer is lost
+	lives int    // calls to AWS and commits until the process dies; below 0: it lives on
+	late  bool   // the last call is still made, and its answer is lost
+	stop  func() // called instead of dying
+	left  int    // deeds until then
 }
 
 func newWorld(t *testing.T) *world {
@@ -58,13 +60,36 @@ func newWorld(t *testing.T) *world {
 
 func (w *world) region(id string) *awssim.Region { return w.sim.Account(id).Region(here) }
 
-var errDead = errors.New("the process died")
+var (
+	errDead = errors.New("the process died")
+	errCut  = errors.New("the connection was cut")
+)
+
+// cut serves a request and reports whether the simulated AWS cut the connection.
+func (w *world) cut(rec *httptest.ResponseRecorder, in *http.Request) (cut bool) {
+	defer func() {
+		switch r := recover(); r {
+		case nil:
+		case http.ErrAbortHandler:
+			cut = true
+		default:
+			panic(r)
+		}
+	}()
+	w.sim.Handler().ServeHTTP(rec, in)
+	return false
+}
 
 // spend takes one of the process's last deeds: whether this one still reaches the
 // world, and whether the process lives to hear of it.
 func (w *world) spend() (reaches, hears bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.stop != nil {
+		if w.left--; w.left <= 0 {
+			w.stop()
+		}
+	}
 	switch {
 	case w.lives < 0:
 		return true, true
@@ -82,6 +107,19 @@ func (w *world) die(after int, late bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.lives, w.late = after, late
+}
+
+// cancelAfter has somebody press Ctrl-C after so many deeds; nil: nobody does.
+func (w *world) cancelAfter(deeds int, stop func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.left, w.stop = deeds, stop
+}
+
+// renew takes a new session in an account.
+func (w *world) renew(id string) {
+	c := w.sim.Account(id).Session("Switcher", "test", 12*time.Hour)
+	w.creds[id] = credentials.NewStaticCredentialsProvider(c.AccessKeyID, c.SecretAccessKey, c.SessionToken)
 }
 
 func (w *world) Targets(context.Context) ([]account.Target, []account.Problem) {
@@ -107,7 +145,9 @@ func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
 			in.Body = http.NoBody
 		}
 		in.RequestURI, in.Host = in.URL.RequestURI(), r.URL.Host
-		w.sim.Handler().ServeHTTP(rec, in)
+		if w.cut(rec, in) {
+			return nil, errCut
+		}
 	}
 	if !hears {
 		return nil, errDead
