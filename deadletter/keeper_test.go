@@ -152,7 +152,7 @@ func (b *bundle) run() {
 // until waits for something to become true.
 func (b *bundle) until(what string, ok func() bool) {
 	b.t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			b.t.Fatalf("never: %s", what)
 		}

@@ -204,7 +204,7 @@ func (w *world) want(batch []*transaction.Transaction) {
 // until waits for the worker.
 func (w *world) until(what string, ok func() bool) {
 	w.t.Helper()
-	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			w.t.Fatalf("%s: not in time; there are %v\n%s", what, w.names(), w.log)
 		}

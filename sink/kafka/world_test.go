@@ -83,7 +83,7 @@ func (w *world) records(n int) []*kgo.Record {
 		w.t.Fatal(err)
 	}
 	defer client.Close()
-	ctx, cancel := context.WithTimeout(w.t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
 	defer cancel()
 	var all []*kgo.Record
 	for len(all) < n && ctx.Err() == nil {
