@@ -117,8 +117,9 @@ type Stage struct {
 	Created        time.Time // zero: now
 	// More are further fields as AWS answers them, by AWS's own names.
 	More Object
-
-	moreSettings Object // of all methods, beside their logging
+	// MoreSettings are the settings of all methods beside their logging, by AWS's own
+	// names.
+	MoreSettings Object
 }
 
 // MethodSetting is the logging of one method or route of a Stage.

@@ -409,7 +409,7 @@ func getStage(x *exchange) error {
 func (st *Stage) restItem() item {
 	settings := item{}
 	if st.LoggingLevel != "" {
-		settings["*/*"] = (&MethodSetting{LoggingLevel: st.LoggingLevel, DataTrace: st.DataTrace, Metrics: st.Metrics, More: st.moreSettings}).item()
+		settings["*/*"] = (&MethodSetting{LoggingLevel: st.LoggingLevel, DataTrace: st.DataTrace, Metrics: st.Metrics, More: st.MoreSettings}).item()
 	}
 	for k, m := range st.MethodSettings {
 		settings[k] = m.item()

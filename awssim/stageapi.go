@@ -195,7 +195,7 @@ func (st *Stage) patch(r *Region, p patchOperation) error {
 	part := strings.Split(strings.TrimPrefix(p.Path, "/"), "/")
 	if len(part) == 2 && p.Op == "remove" {
 		if p.Path == "/*/*" {
-			st.LoggingLevel, st.DataTrace, st.Metrics, st.moreSettings = "", false, false, nil
+			st.LoggingLevel, st.DataTrace, st.Metrics, st.MoreSettings = "", false, false, nil
 			return nil
 		}
 		delete(st.MethodSettings, part[0]+"/"+part[1])
@@ -207,7 +207,7 @@ func (st *Stage) patch(r *Region, p patchOperation) error {
 	key, name := part[0]+"/"+part[1], part[2]+"/"+part[3]
 	m, ok := st.MethodSettings[key]
 	if key == "*/*" {
-		m = MethodSetting{LoggingLevel: st.LoggingLevel, DataTrace: st.DataTrace, Metrics: st.Metrics, More: st.moreSettings}
+		m = MethodSetting{LoggingLevel: st.LoggingLevel, DataTrace: st.DataTrace, Metrics: st.Metrics, More: st.MoreSettings}
 	} else if !ok {
 		m = MethodSetting{LoggingLevel: orString(st.LoggingLevel, "OFF"), DataTrace: st.DataTrace, Metrics: st.Metrics}
 	}
@@ -236,7 +236,7 @@ func (st *Stage) patch(r *Region, p patchOperation) error {
 		return badRequest("Invalid value for " + p.Path)
 	}
 	if key == "*/*" {
-		st.LoggingLevel, st.DataTrace, st.Metrics, st.moreSettings = orString(m.LoggingLevel, "OFF"), m.DataTrace, m.Metrics, m.More
+		st.LoggingLevel, st.DataTrace, st.Metrics, st.MoreSettings = orString(m.LoggingLevel, "OFF"), m.DataTrace, m.Metrics, m.More
 		return nil
 	}
 	if st.MethodSettings == nil {

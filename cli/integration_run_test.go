@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/gatehouse-project/gatehouse/access"
@@ -25,14 +26,26 @@ func TestReconcilingTellsWhatIsLeft(t *testing.T) {
 	var got result
 	w.must("rosa", &got, "access", "request", "-i", "blue", "-r", "payments", "-p", "role:view")
 	key := "Rosa.Diaz@example.com:namespace/payments:role:view"
-	find(access.Found{Key: key, Name: "binding", Grants: []string{got.Grant.ID}, Drift: "somebody added a subject"})
-	s := w.must("sofia", nil, "integration", "reconcile", "blue")
+	// The server looks by itself once after it has begun, and may be first.
+	changed := access.Found{Key: key, Name: "binding", Grants: []string{got.Grant.ID}, Drift: "somebody added a subject"}
+	mends := func(found ...access.Found) (s ended) {
+		for range 5 {
+			find(found...)
+			if s = w.as("sofia", "", "integration", "reconcile", "blue"); strings.Contains(s.out, "mended") {
+				break
+			}
+		}
+		return s
+	}
+	s := mends(changed)
+	if s.status != 0 {
+		t.Errorf("with all mended: %+v", s)
+	}
 	wants(t, "what is mended", s.out, "NOW", "mended", "changed", "it is written again", got.Grant.ID)
 
 	// What it does not mend is left, beside what it does.
 	orphan := access.Found{Key: "nobody", Name: "a-copy", Grants: []string{"gunknown"}}
-	find(access.Found{Key: key, Name: "binding", Grants: []string{got.Grant.ID}, Drift: "somebody added a subject"}, orphan)
-	s = w.as("sofia", "", "integration", "reconcile", "blue")
+	s = mends(changed, orphan)
 	if s.status != 1 {
 		t.Errorf("with something left: %+v", s)
 	}
