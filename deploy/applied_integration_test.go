@@ -28,9 +28,13 @@ var appliedChecks = map[string]func(t *testing.T, w *clouds, key awssim.Credenti
 	"client":         checkClient,
 	"lending":        checkLending,
 	"logging":        checkLogging,
-	"people by SSO":  checkPeopleEntry("gatehouse:{{SessionName}}", []string{}),
+	"people by SSO":  checkPeopleEntry(peopleName, []string{}),
 	"lender":         checkLender,
 }
+
+// peopleName names people in a cluster where no parameter does. It is raw, since without
+// that two e-mail addresses can become one name.
+const peopleName = "gatehouse:{{SessionNameRaw}}"
 
 func errorCode(err error) string {
 	if api, ok := errors.AsType[smithy.APIError](err); ok {
@@ -262,6 +266,7 @@ func checkPeopleEntry(user string, groups []string) func(t *testing.T, w *clouds
 // and to nobody else.
 func checkLender(t *testing.T, w *clouds, key awssim.Credentials) {
 	t.Helper()
+	checkPeopleEntry(peopleName, []string{})(t, w, key)
 	owner := w.sim.Account(spokeID)
 	hub := w.sim.Account("111122223333").Session("GatehouseHub", "gatehouse", time.Hour)
 	w.mayNotAssume(t, hub, "arn:aws:iam::"+spokeID+":role/GatehouseLender", "")

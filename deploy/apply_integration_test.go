@@ -5,6 +5,9 @@ package deploy
 import (
 	"fmt"
 	"maps"
+	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -41,13 +44,26 @@ var homes = map[string]struct{ home, why string }{
 	"eks-access":       {onAWSSim, "moto has no access entries"},
 }
 
-// Every example is applied, planned again without a change, and destroyed, and leaves
-// nothing behind.
+// inEveryRun are the examples that are always applied: the richest of each stack, and
+// with them each kind of resource.
+var inEveryRun = []string{
+	"hub of an organization", "spoke of a region", "organization", "lambda", "lambda of spokes", "logging",
+	"switcher", "protected", "client", "invoker", "lending", "lender",
+}
+
+// allExamples says whether those are applied as well that take long and show little
+// more.
+func allExamples() bool { return os.Getenv("GATEHOUSE_TEST_LONG") != "" }
+
+// An example is applied, planned again without a change, and destroyed, and leaves
+// nothing behind: the richest of each stack, and every one with GATEHOUSE_TEST_LONG set.
 func TestIntegrationTerraformApplies(t *testing.T) {
 	tf, moto := newTerraform(t), moto(t)
+	var leftOut []string
 	for _, e := range examples() {
-		if e.stack == "kubernetes" {
-			continue // written as manifests
+		if !allExamples() && !slices.Contains(inEveryRun, e.name) {
+			leftOut = append(leftOut, e.name)
+			continue
 		}
 		t.Run(e.name, func(t *testing.T) {
 			home, known := homes[e.stack]
@@ -80,29 +96,37 @@ func TestIntegrationTerraformApplies(t *testing.T) {
 			}
 		})
 	}
+	if len(leftOut) > 0 {
+		t.Logf("applied with GATEHOUSE_TEST_LONG set alone: %s", strings.Join(leftOut, ", "))
+	}
 }
 
 // Parameters change, and what stands is changed in place: nothing is destroyed, and
-// nothing is left to change.
+// nothing is left to change. Some examples change with GATEHOUSE_TEST_LONG set alone.
 func TestIntegrationTerraformUpdates(t *testing.T) {
 	tf, moto := newTerraform(t), moto(t)
 	for _, c := range []struct {
 		example string
 		changed Values
 		inPlace bool
+		long    bool
 		check   func(t *testing.T, w *clouds, key awssim.Credentials)
 	}{
-		{"spoke", one("external-id", "x-other", "log-groups", "my-access-logs"), true, func(t *testing.T, w *clouds, _ awssim.Credentials) {
+		{"spoke", one("external-id", "x-other", "log-groups", "my-access-logs"), true, false, func(t *testing.T, w *clouds, _ awssim.Credentials) {
 			t.Helper()
 			hub := w.sim.Account("111122223333").Session("GatehouseHub", "gatehouse", time.Hour)
 			role := "arn:aws:iam::" + spokeID + ":role/GatehouseCollector"
 			w.mayNotAssume(t, hub, role, "x-e2e")
 			w.mayAssume(t, hub, role, "x-other")
 		}},
-		{"lender", one("lend", "eks-rbac", "principals", "", "user-name", "people:{{SessionName}}", "groups", "readers"), true, checkPeopleEntry("people:{{SessionName}}", []string{"readers"})},
-		{"lending", one("stages", "prod,dev"), true, nil},
-		{"protected", one("methods", "GET", "caller-accounts", "111122223333", "retention-days", "14"), false, nil},
+		{"lender", one("lend", "eks-rbac", "principals", "", "user-name", "people:{{SessionName}}", "groups", "readers"), true, true, checkPeopleEntry("people:{{SessionName}}", []string{"readers"})},
+		{"lending", one("stages", "prod,dev"), true, true, nil},
+		{"protected", one("methods", "GET", "caller-accounts", "111122223333", "retention-days", "14"), false, false, nil},
 	} {
+		if c.long && !allExamples() {
+			t.Logf("changed with GATEHOUSE_TEST_LONG set alone: %s", c.example)
+			continue
+		}
 		t.Run(c.example, func(t *testing.T) {
 			w := newClouds(t, moto)
 			defer w.complain(t)
@@ -239,5 +263,35 @@ func TestIntegrationTerraformHomes(t *testing.T) {
 	t.Log("where stacks are applied:\n" + strings.Join(all, "\n"))
 	if len(all) != len(homes) {
 		t.Errorf("%d stacks, %d homes", len(all), len(homes))
+	}
+}
+
+var tfResource = regexp.MustCompile(`(?m)^resource "([a-z0-9_]+)"`)
+
+// What is applied in every run has all stacks, and all kinds of resources.
+func TestIntegrationTerraformAppliesEveryKind(t *testing.T) {
+	applied, left, names := map[string]bool{}, map[string]bool{}, map[string]bool{}
+	for _, e := range examples() {
+		names[e.name] = true
+		set := left
+		if slices.Contains(inEveryRun, e.name) {
+			set = applied
+		}
+		set["stack "+e.stack] = true
+		for _, f := range render(t, &e, Terraform).Files {
+			for _, kind := range tfResource.FindAllStringSubmatch(string(f.Text), -1) {
+				set[kind[1]] = true
+			}
+		}
+	}
+	for _, name := range inEveryRun {
+		if !names[name] {
+			t.Errorf("there is no example %s", name)
+		}
+	}
+	for _, what := range sortedKeys(left) {
+		if !applied[what] {
+			t.Errorf("no run applies %s", what)
+		}
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/eks"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/iam/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
@@ -188,6 +189,13 @@ func (w *clouds) holdings(t *testing.T, key awssim.Credentials) []string {
 			attached, err := rights.ListAttachedRolePolicies(t.Context(), &iam.ListAttachedRolePoliciesInput{RoleName: name})
 			must(err)
 			all = append(all, fmt.Sprint(url, " policies of ", *name, inline.PolicyNames, len(attached.AttachedPolicies)))
+		}
+		own, err := rights.GetAccountAuthorizationDetails(t.Context(), &iam.GetAccountAuthorizationDetailsInput{
+			Filter: []types.EntityType{types.EntityTypeLocalManagedPolicy}, MaxItems: aws.Int32(1000),
+		})
+		must(err)
+		for i := range own.Policies {
+			add("policy", own.Policies[i].Arn)
 		}
 		groups, err := cloudwatchlogs.NewFromConfig(cfg).DescribeLogGroups(t.Context(), &cloudwatchlogs.DescribeLogGroupsInput{})
 		must(err)

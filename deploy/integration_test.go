@@ -27,7 +27,8 @@ func missing(t *testing.T, what string) {
 	t.Skip("missing " + what)
 }
 
-// moto starts moto and returns its address.
+// moto starts moto and returns its address. It is without AWS's own managed policies:
+// what attaches one is applied elsewhere, and each account would load a thousand of them.
 func moto(t *testing.T) string {
 	t.Helper()
 	program, err := exec.LookPath("moto_server")
@@ -42,7 +43,7 @@ func moto(t *testing.T) string {
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	_ = l.Close()
 	cmd := exec.CommandContext(t.Context(), program, "-H", "127.0.0.1", "-p", port)
-	cmd.Env = append(os.Environ(), "MOTO_IAM_LOAD_MANAGED_POLICIES=true", "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test", "AWS_DEFAULT_REGION="+place)
+	cmd.Env = append(os.Environ(), "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test", "AWS_DEFAULT_REGION="+place)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -41,17 +41,7 @@ func sample(t *testing.T) []example {
 
 // Terraform finds what was drawn formatted and valid.
 func TestIntegrationTerraformTakesAnyParameters(t *testing.T) {
-	tf := newTerraform(t)
-	for i, e := range sample(t) {
-		dir := tf.folder(t, fmt.Sprintf("drawn-%02d", i), &e)
-		if text, err := tf.run(t, dir, "fmt", "-check", "-diff"); err != nil {
-			t.Errorf("%s: %v\n%s", e.name, err, text)
-		}
-		tf.init(t, dir)
-		if text, err := tf.run(t, dir, "validate", "-no-color"); err != nil {
-			t.Errorf("%s: %v\n%s\n%v", e.name, err, text, e.values)
-		}
-	}
+	newTerraform(t).valid(t, sample(t))
 }
 
 // cfn-lint finds nothing in what was drawn.
