@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,7 +15,7 @@ func TestReconcilingTellsWhatIsLeft(t *testing.T) {
 	find := func(found ...access.Found) {
 		w.cluster.mu.Lock()
 		defer w.cluster.mu.Unlock()
-		w.cluster.found = found
+		w.cluster.found = slices.Clone(found)
 	}
 	var none reconciled
 	w.must("sofia", &none, "integration", "reconcile", "blue")
