@@ -376,17 +376,12 @@ func estateList(kind string, s *estate.Snapshot) any {
 		})
 		return list
 	case "log-groups":
-		type entry struct {
-			estatePlace
-			estate.LogGroup
-		}
-		list := []entry{}
-		eachRegion(s, func(a *estate.Account, r *estate.Region) {
-			for i := range r.LogGroups {
-				list = append(list, entry{estatePlace{a.ID, r.Name}, r.LogGroups[i]})
-			}
+		return placed(s, func(r *estate.Region) []estate.LogGroup { return r.LogGroups }, func(p estatePlace, x estate.LogGroup) any {
+			return struct {
+				estatePlace
+				estate.LogGroup
+			}{p, x}
 		})
-		return list
 	case "accounts":
 		return append([]estate.Account{}, s.Accounts...)
 	default:

@@ -145,68 +145,55 @@ func functionRows(a *estate.Account, r *estate.Region, f *estate.Function) [][]s
 	return rows
 }
 
+// placed lists what regions have, each with its place; it is never null. How the two are
+// one entry is the caller's to say, since a type parameter cannot be embedded.
+func placed[T any](s *estate.Snapshot, of func(*estate.Region) []T, entry func(estatePlace, T) any) []any {
+	list := []any{}
+	eachRegion(s, func(a *estate.Account, r *estate.Region) {
+		for _, x := range of(r) {
+			list = append(list, entry(estatePlace{a.ID, r.Name}, x))
+		}
+	})
+	return list
+}
+
 // sharedList makes the flat list for JSON; it is never null.
 func sharedList(kind string, s *estate.Snapshot) any {
 	switch kind {
 	case "domains":
-		type entry struct {
-			estatePlace
-			estate.Domain
-		}
-		list := []entry{}
-		eachRegion(s, func(a *estate.Account, r *estate.Region) {
-			for i := range r.Domains {
-				list = append(list, entry{estatePlace{a.ID, r.Name}, r.Domains[i]})
-			}
+		return placed(s, func(r *estate.Region) []estate.Domain { return r.Domains }, func(p estatePlace, x estate.Domain) any {
+			return struct {
+				estatePlace
+				estate.Domain
+			}{p, x}
 		})
-		return list
 	case "usage-plans":
-		type entry struct {
-			estatePlace
-			estate.UsagePlan
-		}
-		list := []entry{}
-		eachRegion(s, func(a *estate.Account, r *estate.Region) {
-			for i := range r.UsagePlans {
-				list = append(list, entry{estatePlace{a.ID, r.Name}, r.UsagePlans[i]})
-			}
+		return placed(s, func(r *estate.Region) []estate.UsagePlan { return r.UsagePlans }, func(p estatePlace, x estate.UsagePlan) any {
+			return struct {
+				estatePlace
+				estate.UsagePlan
+			}{p, x}
 		})
-		return list
 	case "web-acls":
-		type entry struct {
-			estatePlace
-			estate.WebACL
-		}
-		list := []entry{}
-		eachRegion(s, func(a *estate.Account, r *estate.Region) {
-			for i := range r.WebACLs {
-				list = append(list, entry{estatePlace{a.ID, r.Name}, r.WebACLs[i]})
-			}
+		return placed(s, func(r *estate.Region) []estate.WebACL { return r.WebACLs }, func(p estatePlace, x estate.WebACL) any {
+			return struct {
+				estatePlace
+				estate.WebACL
+			}{p, x}
 		})
-		return list
 	case "functions":
-		type entry struct {
-			estatePlace
-			estate.Function
-		}
-		list := []entry{}
-		eachRegion(s, func(a *estate.Account, r *estate.Region) {
-			for i := range r.Functions {
-				list = append(list, entry{estatePlace{a.ID, r.Name}, r.Functions[i]})
-			}
+		return placed(s, func(r *estate.Region) []estate.Function { return r.Functions }, func(p estatePlace, x estate.Function) any {
+			return struct {
+				estatePlace
+				estate.Function
+			}{p, x}
 		})
-		return list
 	default:
-		type entry struct {
-			estatePlace
-			estate.Cluster
-		}
-		list := []entry{}
-		eachRegion(s, func(a *estate.Account, r *estate.Region) {
-			for i := range r.Clusters {
-				list = append(list, entry{estatePlace{a.ID, r.Name}, r.Clusters[i]})
-			}
+		return placed(s, func(r *estate.Region) []estate.Cluster { return r.Clusters }, func(p estatePlace, x estate.Cluster) any {
+			return struct {
+				estatePlace
+				estate.Cluster
+			}{p, x}
 		})
-		return list
 	}
 }
